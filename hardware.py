@@ -1,0 +1,56 @@
+"""What this machine offers, and the number format that pays on it."""
+
+import os
+from pathlib import Path
+
+import keras
+import tensorflow as tf
+
+POLICIES = {
+    "float32": "float32",
+    "bfloat16": "mixed_bfloat16",
+    "float16": "mixed_float16",
+}
+
+
+def use_hardware(precision):
+    """Let GPU memory grow as needed and set the number format of layers built from now on.
+
+    Args:
+        precision: "float32", "bfloat16", "float16", or "auto" for the fastest that this machine
+            computes natively: bfloat16 on GPUs since Ampere and CPUs with AVX512-BF16 or AMX,
+            float16 on GPUs since Volta, else float32.
+
+    Returns:
+        (precision, device): the one chosen and a line about the hardware.
+
+    Raises:
+        ValueError: `precision` is none of these.
+    """
+    if precision not in (*POLICIES, "auto"):
+        raise ValueError(f"PRECISION must be one of auto, {', '.join(POLICIES)}: {precision!r}")
+    gpus = tf.config.list_physical_devices("GPU")
+    for gpu in gpus:
+        tf.config.experimental.set_memory_growth(gpu, True)
+    if gpus:
+        details = tf.config.experimental.get_device_details(gpus[0])
+        device = f"{details.get('device_name', 'GPU')} (1 of {len(gpus)} GPUs used)"
+        capability = details.get("compute_capability", (0, 0))
+        fastest = (
+            "bfloat16" if capability >= (8, 0) else "float16" if capability >= (7, 0) else "float32"
+        )
+    else:
+        device = f"CPU, {os.cpu_count()} cores (TensorFlow finds no GPU)"
+        fastest = "bfloat16" if _cpu_flags() & {"avx512_bf16", "amx_bf16"} else "float32"
+    chosen = fastest if precision == "auto" else precision
+    keras.config.set_dtype_policy(POLICIES[chosen])
+    return chosen, device
+
+
+def _cpu_flags():
+    """Return the instruction sets of the CPU as Linux names them; empty on other systems."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        return set()
+    return set(next((line for line in lines if line.startswith("flags")), "").split())

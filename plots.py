@@ -1,0 +1,109 @@
+"""Pictures for people: sheets of sample faces and curves of a training."""
+
+import matplotlib
+import numpy as np
+from PIL import Image, ImageDraw, ImageFont
+
+matplotlib.use("Agg")  # no screen needed
+
+from matplotlib import pyplot as plt  # noqa: E402
+
+from history import read_rows  # noqa: E402
+
+BACKGROUND, INK, FAINT = (255, 255, 255), (30, 30, 30), (120, 120, 120)
+MARGIN, GAP, PAIR_GAP, HEADER = 12, 4, 14, 44
+
+
+def sample_sheet(columns, title):
+    """Draw a labelled sheet: one row per face, one column per kind of picture.
+
+    Args:
+        columns: list of (group, label, pixels): columns of the same group stand close together
+            under its name; pixels are uint8 (N, H, W, 3), the same N, H and W in all.
+        title: line at the top.
+
+    Returns:
+        `PIL.Image.Image`.
+    """
+    count, height, width = columns[0][2].shape[:3]
+    lefts, groups, x = [], {}, MARGIN
+    for i, (group, _, _) in enumerate(columns):
+        if i:
+            x += width + (GAP if group == columns[i - 1][0] else PAIR_GAP)
+        lefts.append(x)
+        groups.setdefault(group, []).append(x)
+    top = MARGIN + 26 + HEADER
+    sheet = Image.new(
+        "RGB", (x + width + MARGIN, top + count * (height + GAP) - GAP + MARGIN), BACKGROUND
+    )
+    draw = ImageDraw.Draw(sheet)
+    draw.text((MARGIN, MARGIN), title, INK, ImageFont.load_default(16))
+    for group, xs in groups.items():
+        middle = (xs[0] + xs[-1] + width) / 2
+        draw.text((middle, top - 24), group, INK, ImageFont.load_default(15), anchor="mb")
+    for left, (_, label, pixels) in zip(lefts, columns, strict=True):
+        draw.text(
+            (left + width / 2, top - 5), label, FAINT, ImageFont.load_default(13), anchor="mb"
+        )
+        for row, face in enumerate(pixels):
+            sheet.paste(Image.fromarray(face), (left, top + row * (height + GAP)))
+    return sheet
+
+
+def save_curves(folder):
+    """Draw the losses and the validation of a run over its steps, into `curves.png`.
+
+    Args:
+        folder: `Path` of the output folder, with `history.csv` and maybe `validation.csv`.
+    """
+    history, validation = (read_rows(folder / f"{n}.csv") for n in ("history", "validation"))
+    figure, axes = plt.subplots(2, 3, figsize=(15, 8), layout="constrained")
+    for axis, (name, label) in zip(
+        axes[0],
+        (
+            ("pixel", "pixel loss (L1)"),
+            ("embedding", "embedding loss (L2)"),
+            ("learning_rate", "learning rate"),
+        ),
+        strict=True,
+    ):
+        steps, values = _column(history, "step"), _column(history, name)
+        axis.plot(steps, values, color="tab:blue", alpha=0.25, linewidth=0.8)
+        axis.plot(steps, _smooth(values), color="tab:blue")
+        axis.set(title=label, xlabel="step")
+    axes[0, 0].set_yscale("log")
+    sizes = list(dict.fromkeys(row["low_resolution"] for row in validation))
+    colours = plt.get_cmap("viridis")(np.linspace(0, 0.92, max(len(sizes), 1)))
+    for axis, (name, label) in zip(
+        axes[1],
+        (
+            ("psnr", "PSNR (dB)"),
+            ("similarity", "identity similarity"),
+            ("rank1", "rank-1 identification (%)"),
+        ),
+        strict=True,
+    ):
+        for size, colour in zip(sizes, colours, strict=True):
+            rows = [row for row in validation if row["low_resolution"] == size]
+            steps = _column(rows, "step")
+            axis.plot(steps, _column(rows, f"sr_{name}"), ".-", color=colour, label=size)
+            axis.plot(steps, _column(rows, f"bicubic_{name}"), "--", color=colour, linewidth=1)
+        axis.set(title=f"held-out {label}: SR solid, bicubic dashed", xlabel="step")
+    axes[1, -1].legend(title="low resolution", loc="center left", bbox_to_anchor=(1.0, 0.5))
+    for axis in axes.flat:
+        axis.spines[["top", "right"]].set_visible(False)
+        axis.grid(alpha=0.3)
+    figure.savefig(folder / "curves.png", dpi=80)
+    plt.close(figure)
+
+
+def _column(rows, name):
+    return np.array([float(row[name]) for row in rows])
+
+
+def _smooth(values, window=25):
+    """Return the running mean over the last `window` values."""
+    sums = np.cumsum(np.insert(values, 0, 0.0))
+    ends = np.arange(1, len(values) + 1)
+    starts = np.maximum(ends - window, 0)
+    return (sums[ends] - sums[starts]) / (ends - starts)

@@ -1,0 +1,293 @@
+"""A training's output folder: checkpoints, logs, validation and pictures, and how it goes on."""
+
+import dataclasses
+import json
+import platform
+import signal
+from pathlib import Path
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+import plots
+from checkpoints import load_newest_checkpoint, save_checkpoint
+from data import to_pixels
+from history import append_rows, cut_after
+from metrics import in_batches, mean_loss, quality_rows, quality_table
+from model import build_unet
+
+
+class TrainingError(RuntimeError):
+    """A training that cannot start or go on."""
+
+
+class Stopped(Exception):
+    """The user or the system asked the training to stop.
+
+    Attributes:
+        exit_code: what a shell expects of a program that a signal ended.
+    """
+
+    def __init__(self, received):
+        super().__init__(received.name)
+        self.exit_code = 128 + received
+
+
+@dataclasses.dataclass(frozen=True)
+class Settings:
+    """What a run is told about its output.
+
+    Attributes:
+        loss_weights: (pixel weight, embedding weight), to tell which epoch is best.
+        keep_checkpoints: number of newest checkpoints to keep.
+        sample_faces: number of held-out faces on a sample sheet.
+        sample_resolutions: (height, width) pairs in pixels on a sample sheet.
+    """
+
+    loss_weights: tuple
+    keep_checkpoints: int
+    sample_faces: int
+    sample_resolutions: tuple
+
+
+class Run:
+    """A training and its output folder: what is saved, logged and drawn, and how it goes on.
+
+    Attributes:
+        folder: `Path` of the output folder.
+        step: training steps done.
+    """
+
+    def __init__(self, folder, unet, optimizer, held_out, identity, settings, unreadable):
+        """Start at step 0 in a folder, which is created.
+
+        Args:
+            folder: output folder.
+            unet: `keras.Model` to train.
+            optimizer: built optimizer of `unet`.
+            held_out: `HeldOut` faces to validate on.
+            identity: JSON-serialisable dict of all that shapes the training.
+            settings: `Settings`.
+            unreadable: {path: reason}, growing as files turn out to be damaged.
+        """
+        self.folder = Path(folder)
+        self.step = 0
+        self._unet = unet
+        self._optimizer = optimizer
+        self._held_out = held_out
+        self._identity = json.loads(json.dumps(identity))
+        self._settings = settings
+        self._unreadable = unreadable
+        self._validated_step = 0
+        self._saved_step = 0
+        self._best_loss = float("inf")
+        for name in ("checkpoints", "samples", "logs"):
+            (self.folder / name).mkdir(parents=True, exist_ok=True)
+        self._writer = tf.summary.create_file_writer(str(self.folder / "logs"))
+        self.super_resolve = tf.function(lambda faces: unet(faces, training=False))
+
+    @property
+    def must_validate(self):
+        """Whether the held-out faces were not measured at this step yet."""
+        return self.step > self._validated_step
+
+    @property
+    def must_save(self):
+        """Whether this step has no checkpoint yet."""
+        return self.step > self._saved_step
+
+    def restore(self, allow_changes=False):
+        """Go back to the newest whole checkpoint, if there is one.
+
+        Args:
+            allow_changes: whether a checkpoint with another identity is continued.
+
+        Raises:
+            CheckpointError: see `load_newest_checkpoint`.
+            TrainingError: the checkpoint belongs to a training with other constants.
+        """
+
+        def check(record):
+            before = record["identity"]
+            changes = [
+                f"{name} was {before.get(name)!r} and is now {self._identity.get(name)!r}"
+                for name in sorted(before.keys() | self._identity.keys())
+                if before.get(name) != self._identity.get(name)
+            ]
+            if changes and not allow_changes:
+                raise TrainingError(
+                    f"{self.folder} holds a training with other constants: {'; '.join(changes)}. "
+                    "Restore them, set OUTPUT_DIR to another folder, or set "
+                    "CONTINUE_WITH_CHANGES = True"
+                )
+            for change in changes:
+                print(f"Since the checkpoint, {change}")
+
+        record, messages = load_newest_checkpoint(
+            self.folder / "checkpoints", self._variables, check
+        )
+        for message in messages:
+            print(message)
+        if record is not None:
+            self.step = self._saved_step = record["step"]
+            self._validated_step = record["validated_step"]
+            self._best_loss = record["best_loss"]
+        for name in ("history.csv", "validation.csv"):
+            cut_after(self.folder / name, self.step)
+
+    def save(self):
+        """Write a checkpoint, see `save_checkpoint`, and the list of unreadable files."""
+        record = {
+            "step": self.step,
+            "validated_step": self._validated_step,
+            "best_loss": self._best_loss,
+            "identity": self._identity,
+        }
+        folder = self.folder / "checkpoints"
+        save_checkpoint(folder, self.step, self._variables, record, self._settings.keep_checkpoints)
+        self._saved_step = self.step
+        if self._unreadable:
+            lines = [f"{path}\t{reason}\n" for path, reason in list(self._unreadable.items())]
+            (self.folder / "unreadable.txt").write_text("".join(lines))
+
+    def count_step(self, values):
+        """Count a step and write its losses to `history.csv` and TensorBoard.
+
+        Args:
+            values: {name: float}.
+
+        Raises:
+            TrainingError: a loss is NaN or infinite; the step is neither counted nor written.
+        """
+        if not np.isfinite(list(values.values())).all():
+            raise TrainingError(
+                f"the loss became {values['total']} at step {self.step + 1}, so the training "
+                f"stopped; the checkpoints in {self.folder / 'checkpoints'} are from before. "
+                "Lower LEARNING_RATE and set CONTINUE_WITH_CHANGES = True to go on from there"
+            )
+        self.step += 1
+        append_rows(self.folder / "history.csv", [{"step": self.step, **values}])
+        with self._writer.as_default(self.step):
+            for name, value in values.items():
+                tf.summary.scalar(f"train/{name}", value)
+
+    def validate(self, watch):
+        """Measure the held-out faces, log them, and keep the network if it is the best so far.
+
+        Args:
+            watch: wraps the iterable of low resolutions; it may raise to stop in between.
+        """
+        quality = self._held_out.measure(self.super_resolve, watch)
+        rows = quality_rows(self._held_out.bicubic, quality)
+        loss = mean_loss(quality, *self._settings.loss_weights)
+        append_rows(self.folder / "validation.csv", [{"step": self.step, **row} for row in rows])
+        with self._writer.as_default(self.step):
+            tf.summary.scalar("validation/total", loss)
+            for row in rows:
+                for name in ("psnr", "ssim", "similarity", "rank1"):
+                    tf.summary.scalar(f"{name}/{row['low_resolution']}", row[f"sr_{name}"])
+        self._writer.flush()
+        if loss < self._best_loss:
+            self._best_loss = loss
+            save_network(self._unet, self.folder / "checkpoints" / "best.keras")
+        self._validated_step = self.step
+
+    def draw(self):
+        """Write the sample sheet of this step and the curves so far."""
+        hr_faces = self._held_out.hr_faces
+        count = min(self._settings.sample_faces, len(hr_faces))
+        chosen = np.linspace(0, len(hr_faces) - 1, count).astype(int)
+        columns = []
+        for size in self._settings.sample_resolutions:
+            lr_faces = self._held_out.lr_faces(size)[chosen]
+            sr_faces = in_batches(self.super_resolve, lr_faces)
+            group = f"{size[0]}x{size[1]}"
+            columns.append((group, "bicubic", to_pixels(lr_faces).numpy()))
+            columns.append((group, "SR", to_pixels(sr_faces).numpy()))
+        group = "x".join(map(str, hr_faces.shape[1:3]))
+        columns.append((group, "HR", to_pixels(hr_faces[chosen]).numpy()))
+        sheet = plots.sample_sheet(columns, f"IPU-Net, held-out faces, step {self.step}")
+        sheet.save(self.folder / "samples" / f"step_{self.step:08d}.png")
+        plots.save_curves(self.folder)
+
+    def report(self, held_out):
+        """Save the trained network, and measure it at every low resolution.
+
+        Args:
+            held_out: `HeldOut` faces.
+        """
+        save_network(self._unet, self.folder / "model.keras")
+        quality = held_out.measure(self.super_resolve)
+        table = quality_table(held_out, quality)
+        (self.folder / "report.md").write_text(table + "\n")
+        print(f"\n{table}\n")
+        if self._unreadable:
+            print(
+                f"{len(self._unreadable)} unreadable files were passed over; "
+                f"{self.folder / 'unreadable.txt'} names them"
+            )
+
+    @property
+    def _variables(self):
+        """All that training changes: weights, batch statistics, dropout seeds, Adam's slots."""
+        return [*self._unet.variables, *self._optimizer.variables]
+
+
+def save_network(unet, path):
+    """Write the U-Net as a float32 `.keras` file, whatever precision it was trained in."""
+    policy = keras.config.dtype_policy()
+    keras.config.set_dtype_policy("float32")
+    try:
+        network = build_unet(unet.input_shape[1])
+    finally:
+        keras.config.set_dtype_policy(policy)
+    network.set_weights(unet.get_weights())
+    unfinished = path.with_name(f"unfinished_{path.name}")
+    network.save(unfinished)
+    unfinished.replace(path)
+
+
+class StopSignals:
+    """Turns Ctrl-C and SIGTERM into a request that the loop answers between two steps.
+
+    A second signal ends the process at once.
+    """
+
+    def __init__(self):
+        self.received = None
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, self._receive)
+
+    def _receive(self, number, frame):
+        del frame
+        self.received = signal.Signals(number)
+        signal.signal(number, signal.SIG_DFL)
+
+    def watch(self, items):
+        """Yield the items of an iterable; raise `Stopped` once a signal has come."""
+        for item in items:
+            self.check()
+            yield item
+
+    def check(self):
+        """Raise `Stopped` if a signal has come."""
+        if self.received is not None:
+            raise Stopped(self.received)
+
+
+def write_config(path, constants, identity, device):
+    """Write what made a run: its constants, what they resolved to, and the versions."""
+    config = {
+        "constants": constants,
+        "resolved": identity,
+        "device": device,
+        "versions": {
+            "python": platform.python_version(),
+            "tensorflow": tf.__version__,
+            "keras": keras.__version__,
+            "numpy": np.__version__,
+            "platform": platform.platform(),
+        },
+    }
+    path.write_text(json.dumps(config, indent=2, default=str) + "\n")

@@ -1,0 +1,277 @@
+"""Train IPU-Net: edit the constants below, then run `python train.py`.
+
+A run that was interrupted continues where it stopped when it is started again. Where a constant
+comes from stands beside it: (paper), (original) for the code of the original repository, (ours).
+"""
+
+import functools
+import sys
+import time
+from pathlib import Path
+
+import keras
+import tensorflow as tf
+from tqdm import tqdm
+
+import losses
+from checkpoints import CheckpointError
+from data import (
+    LOW_RESOLUTIONS,
+    DataError,
+    TrainingFaces,
+    find_faces,
+    fingerprint,
+    hold_out_identities,
+    load_faces,
+    to_faces,
+)
+from facenet import EMBEDDED_WEIGHTS, FaceNet, WeightsError, resize_bicubic
+from hardware import use_hardware
+from metrics import HeldOut
+from model import build_unet
+from run import Run, Settings, Stopped, StopSignals, TrainingError, write_config
+
+# --- Paths ---
+TRAIN_DIR = Path(__file__).parent / "samples"  # one folder per identity; VGGFace2: "VGGFace2/train"
+VALIDATION_DIR = None  # folder of other identities; None holds out some of TRAIN_DIR
+HELD_OUT_IDENTITIES = 8  # of TRAIN_DIR, the last by name, if VALIDATION_DIR is None (ours)
+FACENET_WEIGHTS = EMBEDDED_WEIGHTS  # or the path of facenet_keras.h5 (original)
+OUTPUT_DIR = "output"  # everything a run writes
+
+# --- Images ---
+IMAGE_SIZE = 128  # pixels, height and width; a multiple of 128 (paper)
+ANTIALIAS = True  # reduce as a camera does; False restores the original's aliasing (ours)
+SMALLEST_CROP = 0.92  # training squares have this to 1 times the side of the image; 1 = off (ours)
+MIRROR = True  # mirror half of the training faces (ours)
+
+# --- Optimisation ---
+EPOCHS = 8  # passes over the training faces; original: 50, on VGGFace2
+BATCH_SIZE = 8  # faces per step; original: 64
+LEARNING_RATE = 5e-4  # of Adam, falling to 0 along half a cosine; original: 2e-4, constant
+ADAM_BETA_1 = 0.5  # (original)
+SEED = 0  # of weights, dropout, order and degradation: the same seed, the same run
+
+# --- Loss weights ---
+PIXEL_WEIGHT = 5.0  # (original)
+EMBEDDING_WEIGHT = 1.0  # (original)
+IDENTITY_SIZE = 64  # pixels, height and width at which FaceNet sees faces; 128: as they are (ours)
+
+# --- Hardware ---
+PRECISION = "auto"  # "float32", "bfloat16", "float16", or "auto": 16 bits where hardware gains
+
+# --- Output ---
+VALIDATION_FACES = 24  # held-out faces measured after each epoch
+REPORT_FACES = 96  # held-out faces in the table at the end
+SAMPLE_FACES = 8  # held-out faces on the sample sheets
+SAMPLE_RESOLUTIONS = ((7, 6), (11, 8), (14, 12), (16, 16), (21, 15))  # on the sample sheets
+SAVE_STEPS = 1000  # steps between checkpoints and sample sheets inside an epoch
+KEEP_CHECKPOINTS = 3  # newest ones kept, and the best; each takes 584 MB
+CONTINUE_WITH_CHANGES = False  # let a run go on although constants were changed since
+
+# Constants that may differ when a run goes on: they do not touch what is learned.
+RESUMABLE_CONSTANTS = {
+    "TRAIN_DIR",  # the faces themselves are compared instead
+    "VALIDATION_DIR",
+    "FACENET_WEIGHTS",  # likewise
+    "EMBEDDED_WEIGHTS",
+    "OUTPUT_DIR",
+    "PRECISION",  # what it resolves to is compared instead
+    "VALIDATION_FACES",
+    "REPORT_FACES",
+    "SAMPLE_FACES",
+    "SAMPLE_RESOLUTIONS",
+    "SAVE_STEPS",
+    "KEEP_CHECKPOINTS",
+    "CONTINUE_WITH_CHANGES",
+}
+
+
+# --- One step --------------------------------------------------------------------------------
+
+
+def train_step(
+    unet, facenet, optimizer, lr_faces, hr_faces, pixel_weight, embedding_weight, identity_size
+):
+    """Update the U-Net once: both networks run inside the tape, only the U-Net is changed.
+
+    Args:
+        unet: `keras.Model` from lr_faces to sr_faces.
+        facenet: function from faces to embeddings, differentiable and frozen.
+        optimizer: built `keras.optimizers.Optimizer`.
+        lr_faces: float32 (B, H, W, 3) in [-1, 1], enlarged low-resolution faces.
+        hr_faces: float32 (B, H, W, 3) in [-1, 1], what they should become.
+        pixel_weight: weight of the pixel loss.
+        embedding_weight: weight of the embedding loss.
+        identity_size: height and width in pixels at which FaceNet sees both faces.
+
+    Returns:
+        {"total", "pixel", "embedding", "learning_rate"}: float32 scalars of this update.
+    """
+    with tf.GradientTape() as tape:
+        sr_faces = unet(lr_faces, training=True)
+        pixel = losses.pixel_loss(sr_faces, hr_faces)
+        sr_seen = resize_bicubic(sr_faces, identity_size)
+        hr_seen = resize_bicubic(hr_faces, identity_size)
+        embedding = losses.embedding_loss(facenet(sr_seen), facenet(hr_seen))
+        total = losses.total_loss(pixel, embedding, pixel_weight, embedding_weight)
+        scaled = optimizer.scale_loss(total)  # by 1, unless the precision is float16
+    gradients = tape.gradient(scaled, unet.trainable_variables)
+
+    learning_rate = optimizer.learning_rate
+
+    # XLA fuses Adam's many passes over 48.7 million parameters into one.
+    @tf.function(jit_compile=True)
+    def update(gradients):
+        optimizer.apply(gradients, unet.trainable_variables)
+
+    update(gradients)
+    return {
+        "total": total,
+        "pixel": pixel,
+        "embedding": embedding,
+        "learning_rate": learning_rate,
+    }
+
+
+def train(run, batches, step_fn, total_steps, steps_per_epoch, save_steps, stop):
+    """Do the steps that are left, with a progress bar; validate, draw and save in between.
+
+    Args:
+        run: `Run` at the step where it goes on.
+        batches: iterator of (lr_faces, hr_faces) from that step on.
+        step_fn: function from (lr_faces, hr_faces) to named losses; it updates the U-Net.
+        total_steps: the step at which the training ends.
+        steps_per_epoch: steps between validations.
+        save_steps: steps between checkpoints and sample sheets inside an epoch.
+        stop: `StopSignals`.
+
+    Raises:
+        Stopped: a signal came; `run` stands between two steps.
+        TrainingError: a loss is NaN or infinite; the checkpoints before it are whole.
+    """
+    with tqdm(total=total_steps, initial=run.step, unit="step", mininterval=0.5) as progress:
+        while True:
+            if run.step % steps_per_epoch == 0 and run.must_validate:
+                progress.set_postfix_str("validating")
+                run.validate(stop.watch)
+                run.draw()
+                run.save()
+            elif run.step % save_steps == 0 and run.must_save:
+                run.draw()
+                run.save()
+            if run.step == total_steps:
+                return
+            stop.check()
+            started = time.perf_counter()
+            lr_faces, hr_faces = next(batches)
+            values = {name: float(value) for name, value in step_fn(lr_faces, hr_faces).items()}
+            run.count_step(values)
+            rate = len(lr_faces) / (time.perf_counter() - started)
+            progress.set_description(f"epoch {(run.step - 1) // steps_per_epoch + 1}")
+            progress.set_postfix_str(
+                f"loss {values['total']:.3f} = pixel {values['pixel']:.4f}, embedding "
+                f"{values['embedding']:.3f}, {rate:.1f} images/s"
+            )
+            progress.update()
+
+
+def main():
+    """Train with the constants above, or go on with the training in OUTPUT_DIR.
+
+    Raises:
+        DataError, WeightsError, CheckpointError, TrainingError, OSError: one line that names the
+            constant or path to change; every checkpoint written before stays usable.
+        Stopped: Ctrl-C or SIGTERM came; the run is saved and can go on.
+    """
+    constants = {name: value for name, value in globals().items() if name.isupper()}
+    resumable = constants.pop("RESUMABLE_CONSTANTS")
+    stop = StopSignals()
+
+    # Faces
+    training_paths = find_faces(TRAIN_DIR)
+    if VALIDATION_DIR is None:
+        training_paths, held_out_paths = hold_out_identities(training_paths, HELD_OUT_IDENTITIES)
+    else:
+        held_out_paths = find_faces(VALIDATION_DIR)
+    training_faces = TrainingFaces(
+        training_paths,
+        BATCH_SIZE,
+        IMAGE_SIZE,
+        LOW_RESOLUTIONS,
+        ANTIALIAS,
+        SMALLEST_CROP,
+        MIRROR,
+        SEED,
+    )
+    total_steps = EPOCHS * training_faces.steps_per_epoch
+
+    # Networks
+    precision, device = use_hardware(PRECISION)
+    facenet = FaceNet(FACENET_WEIGHTS)
+    unet = build_unet(IMAGE_SIZE, SEED)
+    optimizer = keras.optimizers.Adam(
+        keras.optimizers.schedules.CosineDecay(LEARNING_RATE, total_steps), ADAM_BETA_1
+    )
+    if precision == "float16":
+        optimizer = keras.optimizers.LossScaleOptimizer(optimizer)
+    optimizer.build(unet.trainable_variables)
+    step_fn = tf.function(
+        functools.partial(
+            train_step,
+            unet,
+            facenet,
+            optimizer,
+            pixel_weight=PIXEL_WEIGHT,
+            embedding_weight=EMBEDDING_WEIGHT,
+            identity_size=IDENTITY_SIZE,
+        )
+    )
+
+    # Output
+    identity = {name: constants[name] for name in constants.keys() - resumable}
+    identity |= {
+        "precision": precision,
+        "FaceNet": facenet.description,
+        "training faces": fingerprint(training_paths, TRAIN_DIR),
+    }
+    held_out = load_held_out(held_out_paths, VALIDATION_FACES, facenet, training_faces.unreadable)
+    settings = Settings(
+        (PIXEL_WEIGHT, EMBEDDING_WEIGHT), KEEP_CHECKPOINTS, SAMPLE_FACES, SAMPLE_RESOLUTIONS
+    )
+    run = Run(OUTPUT_DIR, unet, optimizer, held_out, identity, settings, training_faces.unreadable)
+    run.restore(CONTINUE_WITH_CHANGES)
+    write_config(run.folder / "config.json", constants, identity, device)
+    print(
+        f"U-Net    {unet.count_params():,} parameters, computing in {precision}\n"
+        f"FaceNet  {facenet.description}\n"
+        f"Device   {device}\n"
+        f"Faces    {len(training_paths)} to train, {len(held_out_paths)} of others held out\n"
+        f"Output   {run.folder}, from step {run.step} to step {total_steps}",
+        flush=True,
+    )
+    batches = training_faces.batches(run.step)
+    try:
+        train(run, batches, step_fn, total_steps, training_faces.steps_per_epoch, SAVE_STEPS, stop)
+    except Stopped:
+        run.save()
+        print(f"Stopped after step {run.step}; the same command goes on from there.")
+        raise
+    if len(held_out_paths) > VALIDATION_FACES < REPORT_FACES:
+        held_out = load_held_out(held_out_paths, REPORT_FACES, facenet, training_faces.unreadable)
+    run.report(held_out)
+
+
+def load_held_out(paths, count, facenet, unreadable):
+    """Return `HeldOut` of a fixed choice of faces; files that cannot be read join `unreadable`."""
+    pixels, identities, failed = load_faces(paths, count, IMAGE_SIZE)
+    unreadable.update(failed)
+    return HeldOut(to_faces(pixels), identities, facenet, LOW_RESOLUTIONS, ANTIALIAS)
+
+
+if __name__ == "__main__":
+    try:
+        main()
+    except (DataError, WeightsError, CheckpointError, TrainingError, OSError) as error:
+        sys.exit(f"train.py: {error}")
+    except Stopped as stopped:
+        sys.exit(stopped.exit_code)
