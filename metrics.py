@@ -4,7 +4,8 @@ import dataclasses
 
 import numpy as np
 import tensorflow as tf
-from sklearn.metrics.pairwise import cosine_similarity
+from sklearn.metrics.pairwise import paired_cosine_distances
+from sklearn.preprocessing import normalize
 
 import losses
 from data import degrade
@@ -21,8 +22,7 @@ class Quality:
         ssim: structural similarity in [-1, 1] (Wang et al. 2004: 11x11 Gaussian window of
             deviation 1.5, mean over channels).
         similarity: cosine of the angle between a face's and its HR face's embeddings, in [-1, 1].
-        rank1: per cent of faces whose most similar HR face, their own left out, shows the same
-            person; NaN if no person has two faces.
+        rank1: rank-1 identification rate in per cent, see `rank1_identification`.
         pixel: pixel loss, see `losses`.
         embedding: embedding loss, see `losses`.
     """
@@ -53,38 +53,42 @@ def measure(faces, hr_faces, embeddings, hr_embeddings, identities):
         a, b = ((x[start : start + BATCH_SIZE] + 1.0) / 2.0 for x in (faces, hr_faces))
         psnr.extend(tf.image.psnr(a, b, 1.0).numpy())
         ssim.extend(tf.image.ssim(a, b, 1.0).numpy())
-    similarities = cosine_similarity(embeddings, hr_embeddings)
     return Quality(
         psnr=float(np.mean(psnr)),
         ssim=float(np.mean(ssim)),
-        similarity=float(np.mean(np.diag(similarities))),
-        rank1=rank1_identification(similarities, identities),
+        similarity=1.0 - float(np.mean(paired_cosine_distances(embeddings, hr_embeddings))),
+        rank1=rank1_identification(embeddings, hr_embeddings, identities),
         pixel=float(losses.pixel_loss(faces, hr_faces)),
         embedding=float(losses.embedding_loss(embeddings, hr_embeddings)),
     )
 
 
-def rank1_identification(similarities, identities):
-    """Return the per cent of probes whose most similar gallery face shows the same person.
+def rank1_identification(embeddings, hr_embeddings, identities):
+    """Return the per cent of faces that are taken for the right person.
 
-    Probe i and gallery face i are the same photograph, so that pair does not count. Probes whose
-    person has no other face are left out.
+    A person is known by the mean of the unit-length embeddings of their HR faces; of the person
+    that a face shows, its own HR face is left out. A face is taken for the person whose mean is
+    most similar to it. Faces whose person has no other photograph are not counted.
 
     Args:
-        similarities: (N, N), probes by gallery.
-        identities: array of N labels, those of the probes and of the gallery.
+        embeddings: float32 (N, E) of the faces to identify.
+        hr_embeddings: float32 (N, E) of their HR faces.
+        identities: array of N labels.
 
     Returns:
-        Per cent in [0, 100], or NaN if no person has two faces.
+        Per cent in [0, 100], or NaN if no person has two photographs.
     """
-    identities = np.asarray(identities)
-    same = identities[:, None] == identities[None, :]
-    has_mate = same.sum(axis=1) > 1
-    if not has_mate.any():
+    _, labels, counts = np.unique(identities, return_inverse=True, return_counts=True)
+    probes, gallery = normalize(embeddings), normalize(hr_embeddings)
+    sums = np.zeros((len(counts), gallery.shape[1]))
+    np.add.at(sums, labels, gallery)
+    similarity = probes @ normalize(sums).T
+    own = np.sum(probes * normalize(sums[labels] - gallery), axis=1)
+    similarity[np.arange(len(labels)), labels] = -np.inf
+    counted = counts[labels] > 1
+    if not counted.any():
         return float("nan")
-    others = np.where(np.eye(len(identities), dtype=bool), -np.inf, similarities)
-    found = identities[np.argmax(others, axis=1)] == identities
-    return 100.0 * float(np.mean(found[has_mate]))
+    return 100.0 * float(np.mean((own > similarity.max(axis=1))[counted]))
 
 
 def mean_loss(quality, pixel_weight, embedding_weight):

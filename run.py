@@ -70,6 +70,9 @@ class Run:
             identity: JSON-serialisable dict of all that shapes the training.
             settings: `Settings`.
             unreadable: {path: reason}, growing as files turn out to be damaged.
+
+        Raises:
+            TrainingError: the folder cannot be created.
         """
         self.folder = Path(folder)
         self.step = 0
@@ -82,8 +85,11 @@ class Run:
         self._validated_step = 0
         self._saved_step = 0
         self._best_loss = float("inf")
-        for name in ("checkpoints", "samples", "logs"):
-            (self.folder / name).mkdir(parents=True, exist_ok=True)
+        try:
+            for name in ("checkpoints", "samples", "logs"):
+                (self.folder / name).mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise TrainingError(f"cannot write to OUTPUT_DIR: {error}") from error
         self._writer = tf.summary.create_file_writer(str(self.folder / "logs"))
         self.super_resolve = tf.function(lambda faces: unet(faces, training=False))
 

@@ -1,0 +1,37 @@
+import numpy as np
+import tensorflow as tf
+
+import losses
+
+
+def test_pixel_loss_is_the_mean_absolute_error():
+    # |0.5| + |-1| + 0 + 0 over 4 values; the squared error would give 0.3125.
+    sr = tf.constant([0.5, -1.0, 0.0, 1.0])
+    hr = tf.constant([0.0, 0.0, 0.0, 1.0])
+    assert float(losses.pixel_loss(sr, hr)) == 0.375
+
+
+def test_embedding_loss_is_the_mean_squared_error():
+    # (3^2 + 1^2 + 0 + 0) / 4; the absolute error would give 1.
+    sr = tf.constant([[3.0, 0.0], [0.0, 2.0]])
+    hr = tf.constant([[0.0, 1.0], [0.0, 2.0]])
+    assert float(losses.embedding_loss(sr, hr)) == 2.5
+
+
+def test_equal_inputs_cost_nothing():
+    x = tf.constant(np.random.default_rng(0).normal(size=(2, 8)))
+    assert float(losses.pixel_loss(x, x)) == 0.0
+    assert float(losses.embedding_loss(x, x)) == 0.0
+
+
+def test_total_loss_weighs_its_terms():
+    assert losses.total_loss(2.0, 3.0, pixel_weight=5.0, embedding_weight=0.5) == 11.5
+
+
+def test_the_target_embedding_gets_no_gradient():
+    sr, hr = tf.Variable([[1.0, 2.0]]), tf.Variable([[0.0, 0.0]])
+    with tf.GradientTape() as tape:
+        loss = losses.embedding_loss(sr, hr)
+    sr_gradient, hr_gradient = tape.gradient(loss, [sr, hr])
+    np.testing.assert_allclose(sr_gradient, [[1.0, 2.0]])
+    assert hr_gradient is None

@@ -1,0 +1,318 @@
+import os
+import resource
+import shutil
+import signal
+import subprocess
+import sys
+import time
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+from conftest import ROOT, Project, assert_same_arrays
+
+import model
+import train
+from checkpoints import list_checkpoints
+from data import degrade
+from history import read_rows
+from run import Run, TrainingError
+
+# --- One step ---
+
+
+@pytest.fixture
+def small_unet(monkeypatch):
+    """The U-Net with an eighth of its filters."""
+    for table in ("ENCODER", "DECODER"):
+        narrow = tuple((filters // 8, option) for filters, option in getattr(model, table))
+        monkeypatch.setattr(model, table, narrow)
+    return model.build_unet(seed=0)
+
+
+@pytest.fixture
+def batch(sample_faces):
+    hr_faces = tf.constant(sample_faces[0][::3])
+    return degrade(hr_faces, (16, 16)), hr_faces
+
+
+def step(unet, facenet, optimizer, batch, pixel_weight, embedding_weight):
+    optimizer.build(unet.trainable_variables)
+    return train.train_step(
+        unet, facenet, optimizer, *batch, pixel_weight, embedding_weight, identity_size=32
+    )
+
+
+def test_the_identity_loss_alone_trains_every_variable_of_the_unet_and_none_of_facenet(
+    small_unet, facenet, batch
+):
+    before = [np.array(v) for v in small_unet.trainable_variables]
+    frozen = [np.array(v) for v in facenet.network.variables]
+    values = step(small_unet, facenet, keras.optimizers.SGD(1.0), batch, 0.0, 1.0)
+    assert float(values["total"]) == float(values["embedding"]) > 0.0
+    for old, new in zip(before, small_unet.trainable_variables, strict=True):
+        assert np.abs(old - np.array(new)).max() > 0.0, new.path
+    for old, new in zip(frozen, facenet.network.variables, strict=True):
+        np.testing.assert_array_equal(old, new, err_msg=new.path)
+
+
+def test_steps_on_one_batch_lower_both_losses(small_unet, facenet, batch):
+    optimizer = keras.optimizers.Adam(1e-3, 0.5)
+    optimizer.build(small_unet.trainable_variables)
+    compiled = tf.function(
+        lambda lr, hr: train.train_step(small_unet, facenet, optimizer, lr, hr, 5.0, 0.3, 32)
+    )
+    values = [{k: float(v) for k, v in compiled(*batch).items()} for _ in range(40)]
+    for name in ("total", "pixel", "embedding"):
+        assert values[-1][name] < 0.8 * values[0][name]
+    assert values[3]["total"] == pytest.approx(
+        5.0 * values[3]["pixel"] + 0.3 * values[3]["embedding"], rel=1e-5
+    )
+
+
+def test_float16_scales_the_loss_and_takes_the_scale_out_again(small_unet, facenet, batch):
+    # Without `scale_loss` in the step, the update would be 32,768 times too small.
+    start = small_unet.get_weights()
+    changes = []
+    for scaled in (False, True):
+        small_unet.set_weights(start)
+        for layer in small_unet.layers:
+            if isinstance(layer, keras.layers.Dropout):
+                layer.rate = 0.0
+        optimizer = keras.optimizers.SGD(1e-2)
+        if scaled:
+            optimizer = keras.optimizers.LossScaleOptimizer(optimizer)
+        step(small_unet, facenet, optimizer, batch, 5.0, 0.3)
+        changes.append(np.array(small_unet.trainable_variables[2]) - start[2])
+    np.testing.assert_allclose(changes[1], changes[0], rtol=1e-2, atol=1e-6)
+    assert np.abs(changes[0]).max() > 0.0
+
+
+def test_a_loss_that_is_not_finite_is_not_counted(tmp_path, small_unet):
+    optimizer = keras.optimizers.Adam(1e-3)
+    optimizer.build(small_unet.trainable_variables)
+    run = Run(tmp_path, small_unet, optimizer, None, {}, None, {})
+    run.count_step({"total": 1.0, "learning_rate": 1e-3})
+    for bad in (float("nan"), float("inf")):
+        with pytest.raises(TrainingError, match="at step 2"):
+            run.count_step({"total": bad, "learning_rate": 1e-3})
+    assert run.step == 1
+    assert len(read_rows(tmp_path / "history.csv")) == 1
+
+
+# --- Whole runs, as a user starts them ---
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory):
+    """A project whose training ran to its end without a break, and what it printed."""
+    folder = tmp_path_factory.mktemp("finished")
+    faces = folder / "faces"
+    for identity in ("n000001", "n000002", "n000003", "n000004"):
+        shutil.copytree(ROOT / "samples" / identity, faces / identity)
+        for path in sorted((faces / identity).iterdir())[4:]:
+            path.unlink()
+    (faces / "n000001" / "0009_01.jpg").write_bytes(b"broken")
+    project = Project(folder / "project", faces)
+    project.faces = faces
+    code, out, err = project.run(SAVE_STEPS=2)
+    assert code == 0, err
+    project.printed = out
+    return project
+
+
+def test_a_run_leaves_everything_it_promises(finished):
+    found = {
+        p.relative_to(finished.output).as_posix()
+        for p in finished.output.rglob("*")
+        if p.is_file() and p.parent.name != "logs"
+    }
+    assert found == {
+        "checkpoints/best.keras",
+        "checkpoints/step_00000003.npz",
+        "checkpoints/step_00000004.npz",
+        "checkpoints/step_00000006.npz",
+        "config.json",
+        "curves.png",
+        "history.csv",
+        "model.keras",
+        "report.md",
+        "samples/step_00000002.png",
+        "samples/step_00000003.png",
+        "samples/step_00000004.png",
+        "samples/step_00000006.png",
+        "unreadable.txt",
+        "validation.csv",
+    }
+    assert any((finished.output / "logs").iterdir())
+    assert [row["step"] for row in read_rows(finished.output / "history.csv")] == list("123456")
+    assert len(read_rows(finished.output / "validation.csv")) == 2 * 2
+
+
+def test_the_table_is_printed_and_broken_files_are_named(finished):
+    assert (finished.output / "report.md").read_text().strip() in finished.printed
+    assert "| 7x6 |" in finished.printed
+    assert "1 unreadable files" in finished.printed
+    assert "0009_01.jpg" in (finished.output / "unreadable.txt").read_text()
+
+
+def test_the_saved_network_is_the_trained_one(finished):
+    network = keras.models.load_model(finished.output / "model.keras")
+    _, arrays = finished.checkpoint()
+    for variable in network.weights:
+        (name,) = (n for n in arrays if n.split("/", 1)[1] == variable.path)
+        np.testing.assert_array_equal(variable, arrays[name])
+
+
+def test_a_run_killed_again_and_again_ends_as_if_it_never_was(finished, tmp_path):
+    project = Project(tmp_path / "project", finished.faces)
+    project.edit("train.py", SAVE_STEPS=2)
+    history = project.output / "history.csv"
+    rng = np.random.default_rng()
+    for rows in (3, 5):
+        process = project.start()
+        while len(read_rows(history)) < rows:
+            assert process.poll() is None, process.communicate()[1]
+            time.sleep(0.02)
+        time.sleep(rng.uniform(0.0, 1.0))  # in a step, a validation or a checkpoint
+        process.send_signal(signal.SIGKILL)
+        process.communicate()
+        if rows == 5:  # and the newest checkpoint is damaged
+            newest = list_checkpoints(project.output / "checkpoints")[-1]
+            newest.write_bytes(newest.read_bytes()[:-1000])
+    code, out, err = project.run()
+    assert code == 0, err
+    assert f"{newest.name} is damaged" in out
+    assert "from step 0 " not in out
+
+    record, arrays = project.checkpoint()
+    expected_record, expected = finished.checkpoint()
+    assert_same_arrays(arrays, expected)
+    assert record == expected_record
+    for name in ("history.csv", "validation.csv"):
+        assert (project.output / name).read_text() == (finished.output / name).read_text()
+
+
+def test_two_steps_do_differ(finished):
+    """Guards the test above: the arrays it compares change from step to step."""
+    from checkpoints import read_checkpoint
+
+    paths = list_checkpoints(finished.output / "checkpoints")
+    (_, a), (_, b) = (read_checkpoint(path) for path in paths[-2:])
+    changed = [name for name in a if not np.array_equal(a[name], b[name])]
+    assert any("seed_generator" in name for name in changed)
+    assert any("moving_mean" in name for name in changed)
+    assert any("velocity" in name for name in changed)
+    assert any("kernel" in name for name in changed)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_saves_and_says_how_to_go_on(finished, tmp_path, number):
+    project = Project(tmp_path / "project", finished.faces)
+    process = project.start()
+    while not read_rows(project.output / "history.csv"):
+        assert process.poll() is None, process.communicate()[1]
+        time.sleep(0.02)
+    process.send_signal(number)
+    out, err = process.communicate(timeout=60)
+    assert process.returncode == 128 + number, err
+    record, _ = project.checkpoint()
+    assert f"Stopped after step {record['step']}" in out
+    assert record["step"] == len(read_rows(project.output / "history.csv")) >= 1
+
+
+@pytest.fixture
+def continued(finished, tmp_path):
+    """A copy of the finished project whose training can be continued."""
+    project = Project(tmp_path / "project", finished.faces)
+    shutil.copytree(finished.output, project.output)
+    project.edit("train.py", SAVE_STEPS=2)
+    return project
+
+
+def test_a_finished_run_stays_as_it_is(continued, finished):
+    code, out, err = continued.run()
+    assert code == 0, err
+    assert "from step 6 to step 6" in out
+    assert_same_arrays(continued.checkpoint()[1], finished.checkpoint()[1])
+
+
+def assert_one_line(project, message, **constants):
+    code, _, err = project.run(**constants)
+    assert code == 1
+    last = err.strip().splitlines()[-1]
+    assert last.startswith("train.py: ")
+    assert message in last
+    assert "Traceback" not in err
+
+
+def test_other_constants_are_refused_by_name(continued):
+    before = {p: p.stat().st_mtime_ns for p in (continued.output / "checkpoints").iterdir()}
+    assert_one_line(continued, "BATCH_SIZE was 4 and is now 2", BATCH_SIZE=2)
+    assert {p: p.stat().st_mtime_ns for p in (continued.output / "checkpoints").iterdir()} == before
+
+
+def test_a_run_can_be_continued_with_other_constants_on_purpose(continued):
+    code, out, err = continued.run(EPOCHS=3, LEARNING_RATE=1e-4, CONTINUE_WITH_CHANGES=True)
+    assert code == 0, err
+    assert "EPOCHS was 2 and is now 3" in out
+    assert continued.checkpoint()[0]["step"] == 9
+
+
+def test_a_loss_that_explodes_stops_the_run_and_keeps_the_checkpoints(continued):
+    before = list_checkpoints(continued.output / "checkpoints")
+    assert_one_line(
+        continued, "LEARNING_RATE", EPOCHS=4, LEARNING_RATE=1e38, CONTINUE_WITH_CHANGES=True
+    )
+    assert list_checkpoints(continued.output / "checkpoints") == before
+
+
+def test_a_full_disk_is_named_and_keeps_the_checkpoints(continued):
+    before = list_checkpoints(continued.output / "checkpoints")
+    continued.edit("train.py", EPOCHS=3, CONTINUE_WITH_CHANGES=True)
+    limit = before[0].stat().st_size // 2
+    process = continued.start(
+        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
+    )
+    _, err = process.communicate(timeout=120)
+    assert process.returncode == 1
+    assert "cannot save" in err.strip().splitlines()[-1]
+    assert list_checkpoints(continued.output / "checkpoints") == before
+
+
+def test_mistakes_are_named_in_one_line(tmp_path, face_folder):
+    project = Project(tmp_path / "project", face_folder)
+    assert_one_line(project, "no folder nowhere", TRAIN_DIR="nowhere")
+    (tmp_path / "empty").mkdir()
+    assert_one_line(project, "holds no image", TRAIN_DIR=str(tmp_path / "empty"))
+    project.edit("train.py", TRAIN_DIR=str(face_folder))
+    assert_one_line(project, "BATCH_SIZE to at most 12", BATCH_SIZE=13)
+    project.edit("train.py", BATCH_SIZE=4)
+    assert_one_line(project, "no FaceNet weight file at none.h5", FACENET_WEIGHTS="none.h5")
+
+
+def test_an_output_folder_that_cannot_be_is_named(tmp_path, face_folder):
+    project = Project(tmp_path / "project", face_folder)
+    (project.folder / "output").write_text("a file")
+    assert_one_line(project, "OUTPUT_DIR")
+
+
+def test_importing_any_module_starts_nothing(tmp_path):
+    modules = sorted(p.stem for p in ROOT.glob("*.py")) + ["facenet"]
+    code = f"import {', '.join(modules)}, tensorflow as tf; print(tf.config.get_visible_devices())"
+    result = subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=tmp_path,
+        env=os.environ | {"PYTHONPATH": str(ROOT), "PYTHONDONTWRITEBYTECODE": "1"},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert result.stdout.startswith("[PhysicalDevice")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_no_module_but_tests_imports_train():
+    for path in [*ROOT.glob("*.py"), *ROOT.glob("facenet/*.py")]:
+        assert "import train" not in path.read_text(), path
