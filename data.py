@@ -5,6 +5,7 @@ Every random choice is a pure function of (seed, epoch, image), so a batch depen
 position in training alone: a resumed run sees what an uninterrupted one would have seen.
 """
 
+import collections
 import functools
 import hashlib
 from pathlib import Path
@@ -15,6 +16,8 @@ import tensorflow as tf
 from PIL import Image, ImageOps
 
 EXTENSIONS = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".webp", ".gif", ".tif", ".tiff"})
+
+FACES_PER_ROUND = 3  # of an identity, when faces are spread over identities
 
 # (height, width) in pixels of the low-resolution faces, each as likely as the others (original).
 LOW_RESOLUTIONS = (
@@ -330,6 +333,9 @@ class TrainingFaces:
 def load_faces(paths, count, image_size=128):
     """Read a fixed choice of faces, spread evenly over the identities.
 
+    Three of each identity are taken, then three more, and so on: faces of the same person are
+    needed to tell whether a person is recognised.
+
     Args:
         paths: list of `Path`, one identity per parent folder.
         count: number of faces wanted.
@@ -342,24 +348,23 @@ def load_faces(paths, count, image_size=128):
     Raises:
         DataError: not one of the files could be read.
     """
-    by_identity = {}
+    by_identity = collections.defaultdict(list)
     for path in paths:
-        by_identity.setdefault(path.parent, []).append(path)
-    queues = [iter(members) for members in by_identity.values()]
+        by_identity[path.parent].append(path)
+    rounds = range(0, max(map(len, by_identity.values())), FACES_PER_ROUND)
+    in_turn = (
+        path
+        for start in rounds
+        for members in by_identity.values()
+        for path in members[start : start + FACES_PER_ROUND]
+    )
     pixels, chosen, unreadable = [], [], {}
-    while queues and len(pixels) < count:
-        for queue in list(queues):
-            path = next(queue, None)
-            if path is None:
-                queues.remove(queue)
-                continue
-            try:
-                pixels.append(crop_and_resize(read_pixels(path), image_size))
-                chosen.append(path)
-            except OSError as error:
-                unreadable[path] = str(error)
-            if len(pixels) == count:
-                break
+    while len(pixels) < count and (path := next(in_turn, None)) is not None:
+        try:
+            pixels.append(crop_and_resize(read_pixels(path), image_size))
+            chosen.append(path)
+        except OSError as error:
+            unreadable[path] = str(error)
     if not pixels:
         reason = next(iter(unreadable.values()), "there are none")
         raise DataError(f"no readable image among {len(paths)} files: {reason}")

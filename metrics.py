@@ -121,8 +121,8 @@ def quality_table(held_out, sr):
         sr: {(height, width): `Quality`} of the super-resolved faces.
     """
     lines = [
-        f"{len(held_out.hr_faces)} faces of {len(set(held_out.identities))} people never seen in "
-        "training; bicubic enlargement -> super-resolution",
+        f"{len(held_out.hr_faces)} faces of {len(set(held_out.identities))} people not trained "
+        "on, bicubic -> SR",
         "",
         "| low resolution | PSNR (dB) | SSIM | identity similarity | rank-1 (%) |",
         "|---|---|---|---|---|",
@@ -145,19 +145,19 @@ class HeldOut:
         bicubic: {(height, width): `Quality` of the bicubically enlarged faces}.
     """
 
-    def __init__(self, hr_faces, identities, facenet, low_resolutions, antialias=True):
+    def __init__(self, hr_faces, identities, embed, low_resolutions, antialias=True):
         """Degrade and embed the faces once.
 
         Args:
             hr_faces: float32 (N, H, W, 3) in [-1, 1].
             identities: array of N labels.
-            facenet: function from faces to embeddings.
+            embed: function from faces, float32 (B, H, W, 3), to embeddings, (B, E).
             low_resolutions: (height, width) pairs in pixels.
             antialias: see `data.degrade`.
         """
         self.hr_faces = np.asarray(hr_faces)
         self.identities = identities
-        self._embed = tf.function(facenet, reduce_retracing=True)
+        self._embed = embed
         self._hr_embeddings = in_batches(self._embed, self.hr_faces)
         self._antialias = antialias
         self.bicubic = {

@@ -234,7 +234,8 @@ def main():
         "FaceNet": facenet.description,
         "training faces": fingerprint(training_paths, TRAIN_DIR),
     }
-    held_out = load_held_out(held_out_paths, VALIDATION_FACES, facenet, training_faces.unreadable)
+    embed = tf.function(facenet, reduce_retracing=True)
+    held_out = load_held_out(held_out_paths, VALIDATION_FACES, embed, training_faces.unreadable)
     settings = Settings(
         (PIXEL_WEIGHT, EMBEDDING_WEIGHT), KEEP_CHECKPOINTS, SAMPLE_FACES, SAMPLE_RESOLUTIONS
     )
@@ -257,15 +258,15 @@ def main():
         print(f"Stopped after step {run.step}; the same command goes on from there.")
         raise
     if len(held_out_paths) > VALIDATION_FACES < REPORT_FACES:
-        held_out = load_held_out(held_out_paths, REPORT_FACES, facenet, training_faces.unreadable)
+        held_out = load_held_out(held_out_paths, REPORT_FACES, embed, training_faces.unreadable)
     run.report(held_out)
 
 
-def load_held_out(paths, count, facenet, unreadable):
+def load_held_out(paths, count, embed, unreadable):
     """Return `HeldOut` of a fixed choice of faces; files that cannot be read join `unreadable`."""
     pixels, identities, failed = load_faces(paths, count, IMAGE_SIZE)
     unreadable.update(failed)
-    return HeldOut(to_faces(pixels), identities, facenet, LOW_RESOLUTIONS, ANTIALIAS)
+    return HeldOut(to_faces(pixels), identities, embed, LOW_RESOLUTIONS, ANTIALIAS)
 
 
 if __name__ == "__main__":

@@ -121,9 +121,10 @@ def test_held_out_identities_share_no_face_with_training(face_folder):
 
 def test_loaded_faces_are_spread_over_the_identities(face_folder):
     (face_folder / "n000001" / "0001_01.jpg").write_bytes(b"broken")
-    pixels, identities, unreadable = data.load_faces(data.find_faces(face_folder), 8)
-    assert pixels.shape == (8, 128, 128, 3)
-    assert set(collections.Counter(identities).values()) == {2}
+    pixels, identities, unreadable = data.load_faces(data.find_faces(face_folder), 12)
+    assert pixels.shape == (12, 128, 128, 3)
+    assert list(collections.Counter(identities).values()) == [3, 3, 3, 3]
+    assert len(data.load_faces(data.find_faces(face_folder), 99)[0]) == 15
     assert [path.name for path in unreadable] == ["0001_01.jpg"]
 
 
