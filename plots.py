@@ -73,7 +73,7 @@ def save_curves(folder):
         axis.set(title=label, xlabel="step")
     axes[0, 0].set_yscale("log")
     sizes = list(dict.fromkeys(row["low_resolution"] for row in validation))
-    colours = plt.get_cmap("viridis")(np.linspace(0, 0.92, max(len(sizes), 1)))
+    colours = plt.get_cmap("viridis")(np.linspace(0, 0.92, len(sizes)))
     for axis, (name, label) in zip(
         axes[1],
         (
@@ -89,7 +89,8 @@ def save_curves(folder):
             axis.plot(steps, _column(rows, f"sr_{name}"), ".-", color=colour, label=size)
             axis.plot(steps, _column(rows, f"bicubic_{name}"), "--", color=colour, linewidth=1)
         axis.set(title=f"held-out {label}: SR solid, bicubic dashed", xlabel="step")
-    axes[1, -1].legend(title="low resolution", loc="center left", bbox_to_anchor=(1.0, 0.5))
+    if sizes:
+        axes[1, -1].legend(title="low resolution", loc="center left", bbox_to_anchor=(1.0, 0.5))
     for axis in axes.flat:
         axis.spines[["top", "right"]].set_visible(False)
         axis.grid(alpha=0.3)

@@ -47,14 +47,14 @@ MIRROR = True  # mirror half of the training faces (ours)
 # --- Optimisation ---
 EPOCHS = 8  # passes over the training faces; original: 50, on VGGFace2
 BATCH_SIZE = 8  # faces per step; original: 64
-LEARNING_RATE = 5e-4  # of Adam, falling to 0 along half a cosine; original: 2e-4, constant
+LEARNING_RATE = 1e-3  # of Adam, falling to 0 along half a cosine; original: 2e-4, constant
 ADAM_BETA_1 = 0.5  # (original)
 SEED = 0  # of weights, dropout, order and degradation: the same seed, the same run
 
 # --- Loss weights ---
 PIXEL_WEIGHT = 5.0  # (original)
-EMBEDDING_WEIGHT = 1.0  # (original)
-IDENTITY_SIZE = 64  # pixels, height and width at which FaceNet sees faces; 128: as they are (ours)
+EMBEDDING_WEIGHT = 0.1  # original: 1.0, without gradient; with it, see README (ours)
+IDENTITY_SIZE = 32  # pixels at which FaceNet sees faces; original: 128, as they are (ours)
 
 # --- Hardware ---
 PRECISION = "auto"  # "float32", "bfloat16", "float16", or "auto": 16 bits where hardware gains
