@@ -15,7 +15,6 @@ from pathlib import Path
 import keras
 import numpy as np
 import tensorflow as tf
-from PIL import Image
 
 from data import DataError, find_faces, hold_out_identities, load_faces, to_faces, to_pixels
 from facenet import FaceNet, WeightsError
@@ -24,31 +23,48 @@ from metrics import HeldOut, quality_table
 RUN_DIR = "output"  # the output folder of a finished training
 FACES_DIR = None  # one folder per identity; None: the faces that the training held out
 FACES = 96  # number of faces measured, spread over the identities
+FACE_BOX = (0.15, 0.2, 0.85, 0.9)  # left, top, right, bottom of the face in its picture, for dlib
 
 
-def dlib_recogniser():
+def dlib_recogniser(hr_faces):
     """Return dlib's recogniser as a function from faces to embeddings; None if not installed.
 
-    It wants aligned 150x150 pictures; the faces, which fill their frames much like those, are
-    only resized. The function takes float32 (B, H, W, 3) in [-1, 1] and returns (B, 128).
+    Each picture is aligned as dlib wants it, by five landmarks found in that picture alone. The
+    mean descriptor of the HR faces is subtracted: dlib's descriptors have a large part in common,
+    which would hide the differences from a cosine.
+
+    Args:
+        hr_faces: float32 (N, H, W, 3) in [-1, 1], the faces whose mean is subtracted.
+
+    Returns:
+        Function from float32 (B, H, W, 3) in [-1, 1] to float32 (B, 128).
     """
     if not all(importlib.util.find_spec(name) for name in ("dlib", "face_recognition_models")):
         return None
     import dlib
 
     # Found, not imported: importing the package needs a setuptools older than 81.
-    folder = Path(importlib.util.find_spec("face_recognition_models").origin).parent
-    weights = folder / "models" / "dlib_face_recognition_resnet_model_v1.dat"
-    network = dlib.face_recognition_model_v1(str(weights))
+    package = Path(importlib.util.find_spec("face_recognition_models").origin).parent
+    models = package / "models"
+    network = dlib.face_recognition_model_v1(
+        str(models / "dlib_face_recognition_resnet_model_v1.dat")
+    )
+    find_landmarks = dlib.shape_predictor(str(models / "shape_predictor_5_face_landmarks.dat"))
 
-    def embed(faces):
-        chips = [
-            np.asarray(Image.fromarray(face).resize((150, 150), Image.Resampling.BICUBIC))
-            for face in to_pixels(faces).numpy()
-        ]
+    def align(pixels):
+        height, width = pixels.shape[:2]
+        left, top, right, bottom = FACE_BOX
+        box = dlib.rectangle(
+            round(left * width), round(top * height), round(right * width), round(bottom * height)
+        )
+        return dlib.get_face_chip(pixels, find_landmarks(pixels, box), size=150, padding=0.25)
+
+    def describe(faces):
+        chips = [align(pixels) for pixels in to_pixels(faces).numpy()]
         return np.array(network.compute_face_descriptor(chips), np.float32)
 
-    return embed
+    mean = describe(hr_faces).mean(axis=0)
+    return lambda faces: describe(faces) - mean
 
 
 def main():
@@ -77,7 +93,7 @@ def main():
     super_resolve = tf.function(functools.partial(unet, training=False))
     facenet = FaceNet(constants["FACENET_WEIGHTS"])
     recognisers = {"FaceNet, the recogniser of the loss": tf.function(facenet)}
-    if embed := dlib_recogniser():
+    if embed := dlib_recogniser(to_faces(pixels)):
         recognisers["dlib, a recogniser that was not in the loss"] = embed
     else:
         print("dlib-bin and face-recognition-models are not installed: no unseen recogniser")

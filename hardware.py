@@ -6,29 +6,21 @@ from pathlib import Path
 import keras
 import tensorflow as tf
 
-POLICIES = {
-    "float32": "float32",
-    "bfloat16": "mixed_bfloat16",
-    "float16": "mixed_float16",
-}
+POLICIES = {"float32": "float32", "bfloat16": "mixed_bfloat16", "float16": "mixed_float16"}
+PRECISIONS = ("auto", *POLICIES)
 
 
 def use_hardware(precision):
     """Let GPU memory grow as needed and set the number format of layers built from now on.
 
     Args:
-        precision: "float32", "bfloat16", "float16", or "auto" for the fastest that this machine
+        precision: one of `PRECISIONS`; "auto" stands for the fastest that this machine
             computes natively: bfloat16 on GPUs since Ampere and CPUs with AVX512-BF16 or AMX,
             float16 on GPUs since Volta, else float32.
 
     Returns:
         (precision, device): the one chosen and a line about the hardware.
-
-    Raises:
-        ValueError: `precision` is none of these.
     """
-    if precision not in (*POLICIES, "auto"):
-        raise ValueError(f"PRECISION must be one of auto, {', '.join(POLICIES)}: {precision!r}")
     gpus = tf.config.list_physical_devices("GPU")
     for gpu in gpus:
         tf.config.experimental.set_memory_growth(gpu, True)

@@ -59,7 +59,7 @@ class Run:
         step: training steps done.
     """
 
-    def __init__(self, folder, unet, optimizer, held_out, identity, settings, unreadable):
+    def __init__(self, folder, unet, optimizer, held_out, recipe, settings, unreadable):
         """Start at step 0 in a folder, which is created.
 
         Args:
@@ -67,7 +67,7 @@ class Run:
             unet: `keras.Model` to train.
             optimizer: built optimizer of `unet`.
             held_out: `HeldOut` faces to validate on.
-            identity: JSON-serialisable dict of all that shapes the training.
+            recipe: JSON-serialisable dict of all that shapes the training.
             settings: `Settings`.
             unreadable: {path: reason}, growing as files turn out to be damaged.
 
@@ -79,7 +79,7 @@ class Run:
         self._unet = unet
         self._optimizer = optimizer
         self._held_out = held_out
-        self._identity = json.loads(json.dumps(identity))
+        self._recipe = json.loads(json.dumps(recipe))
         self._settings = settings
         self._unreadable = unreadable
         self._validated_step = 0
@@ -107,7 +107,7 @@ class Run:
         """Go back to the newest whole checkpoint, if there is one.
 
         Args:
-            allow_changes: whether a checkpoint with another identity is continued.
+            allow_changes: whether a checkpoint with another recipe is continued.
 
         Raises:
             CheckpointError: see `load_newest_checkpoint`.
@@ -115,11 +115,11 @@ class Run:
         """
 
         def check(record):
-            before = record["identity"]
+            before = record["recipe"]
             changes = [
-                f"{name} was {before.get(name)!r} and is now {self._identity.get(name)!r}"
-                for name in sorted(before.keys() | self._identity.keys())
-                if before.get(name) != self._identity.get(name)
+                f"{name} was {before.get(name)!r} and is now {self._recipe.get(name)!r}"
+                for name in sorted(before.keys() | self._recipe.keys())
+                if before.get(name) != self._recipe.get(name)
             ]
             if changes and not allow_changes:
                 raise TrainingError(
@@ -148,7 +148,7 @@ class Run:
             "step": self.step,
             "validated_step": self._validated_step,
             "best_loss": self._best_loss,
-            "identity": self._identity,
+            "recipe": self._recipe,
         }
         folder = self.folder / "checkpoints"
         save_checkpoint(folder, self.step, self._variables, record, self._settings.keep_checkpoints)
@@ -217,14 +217,15 @@ class Run:
         sheet.save(self.folder / "samples" / f"step_{self.step:08d}.png")
         plots.save_curves(self.folder)
 
-    def report(self, held_out):
+    def report(self, held_out, watch):
         """Save the trained network, and measure it at every low resolution.
 
         Args:
             held_out: `HeldOut` faces.
+            watch: see `validate`.
         """
         save_network(self._unet, self.folder / "model.keras")
-        quality = held_out.measure(self.super_resolve)
+        quality = held_out.measure(self.super_resolve, watch)
         table = quality_table(held_out, quality)
         (self.folder / "report.md").write_text(table + "\n")
         print(f"\n{table}\n")
@@ -282,11 +283,11 @@ class StopSignals:
             raise Stopped(self.received)
 
 
-def write_config(path, constants, identity, device):
+def write_config(path, constants, recipe, device):
     """Write what made a run: its constants, what they resolved to, and the versions."""
     config = {
         "constants": constants,
-        "resolved": identity,
+        "recipe": recipe,
         "device": device,
         "versions": {
             "python": platform.python_version(),

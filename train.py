@@ -13,6 +13,7 @@ import keras
 import tensorflow as tf
 from tqdm import tqdm
 
+import hardware
 import losses
 from checkpoints import CheckpointError
 from data import (
@@ -26,7 +27,6 @@ from data import (
     to_faces,
 )
 from facenet import EMBEDDED_WEIGHTS, FaceNet, WeightsError, resize_bicubic
-from hardware import use_hardware
 from metrics import HeldOut
 from model import build_unet
 from run import Run, Settings, Stopped, StopSignals, TrainingError, write_config
@@ -47,7 +47,8 @@ MIRROR = True  # mirror half of the training faces (ours)
 # --- Optimisation ---
 EPOCHS = 8  # passes over the training faces; original: 50, on VGGFace2
 BATCH_SIZE = 8  # faces per step; original: 64
-LEARNING_RATE = 1e-3  # of Adam, falling to 0 along half a cosine; original: 2e-4, constant
+LEARNING_RATE = 1e-3  # of Adam; original: 2e-4
+COSINE_DECAY = True  # from LEARNING_RATE to 0; False keeps it constant, as the original (ours)
 ADAM_BETA_1 = 0.5  # (original)
 SEED = 0  # of weights, dropout, order and degradation: the same seed, the same run
 
@@ -86,6 +87,31 @@ RESUMABLE_CONSTANTS = {
 }
 
 
+def check_constants():
+    """Raise TrainingError, naming the constant, where a value cannot work."""
+    at_least_1 = "EPOCHS BATCH_SIZE IDENTITY_SIZE VALIDATION_FACES REPORT_FACES SAMPLE_FACES"
+    at_least_1 += " SAVE_STEPS KEEP_CHECKPOINTS"
+    rules = [
+        (
+            name,
+            globals()[name] >= 1 and globals()[name] == int(globals()[name]),
+            "an integer from 1",
+        )
+        for name in at_least_1.split()
+    ]
+    rules += [
+        ("IMAGE_SIZE", IMAGE_SIZE >= 128 and IMAGE_SIZE % 128 == 0, "a multiple of 128"),
+        ("SMALLEST_CROP", 0 < SMALLEST_CROP <= 1, "more than 0 and at most 1"),
+        ("LEARNING_RATE", LEARNING_RATE > 0, "more than 0"),
+        ("PIXEL_WEIGHT", PIXEL_WEIGHT >= 0, "at least 0"),
+        ("EMBEDDING_WEIGHT", EMBEDDING_WEIGHT >= 0, "at least 0"),
+        ("PRECISION", PRECISION in hardware.PRECISIONS, f"one of {hardware.PRECISIONS}"),
+    ]
+    for name, holds, wanted in rules:
+        if not holds:
+            raise TrainingError(f"{name} must be {wanted}, not {globals()[name]!r}")
+
+
 # --- One step --------------------------------------------------------------------------------
 
 
@@ -116,7 +142,6 @@ def train_step(
         total = losses.total_loss(pixel, embedding, pixel_weight, embedding_weight)
         scaled = optimizer.scale_loss(total)  # by 1, unless the precision is float16
     gradients = tape.gradient(scaled, unet.trainable_variables)
-
     learning_rate = optimizer.learning_rate
 
     # XLA fuses Adam's many passes over 48.7 million parameters into one.
@@ -185,6 +210,7 @@ def main():
     """
     constants = {name: value for name, value in globals().items() if name.isupper()}
     resumable = constants.pop("RESUMABLE_CONSTANTS")
+    check_constants()
     stop = StopSignals()
 
     # Faces
@@ -198,20 +224,21 @@ def main():
         BATCH_SIZE,
         IMAGE_SIZE,
         LOW_RESOLUTIONS,
-        ANTIALIAS,
-        SMALLEST_CROP,
-        MIRROR,
-        SEED,
+        antialias=ANTIALIAS,
+        smallest_crop=SMALLEST_CROP,
+        mirror=MIRROR,
+        seed=SEED,
     )
     total_steps = EPOCHS * training_faces.steps_per_epoch
 
     # Networks
-    precision, device = use_hardware(PRECISION)
+    precision, device = hardware.use_hardware(PRECISION)
     facenet = FaceNet(FACENET_WEIGHTS)
     unet = build_unet(IMAGE_SIZE, SEED)
-    optimizer = keras.optimizers.Adam(
-        keras.optimizers.schedules.CosineDecay(LEARNING_RATE, total_steps), ADAM_BETA_1
-    )
+    learning_rate = LEARNING_RATE
+    if COSINE_DECAY:
+        learning_rate = keras.optimizers.schedules.CosineDecay(LEARNING_RATE, total_steps)
+    optimizer = keras.optimizers.Adam(learning_rate, ADAM_BETA_1)
     if precision == "float16":
         optimizer = keras.optimizers.LossScaleOptimizer(optimizer)
     optimizer.build(unet.trainable_variables)
@@ -228,10 +255,10 @@ def main():
     )
 
     # Output
-    identity = {name: constants[name] for name in constants.keys() - resumable}
-    identity |= {
+    recipe = {name: constants[name] for name in constants.keys() - resumable}
+    recipe |= {
         "precision": precision,
-        "FaceNet": facenet.description,
+        "FaceNet": facenet.fingerprint,
         "training faces": fingerprint(training_paths, TRAIN_DIR),
     }
     embed = tf.function(facenet, reduce_retracing=True)
@@ -239,9 +266,9 @@ def main():
     settings = Settings(
         (PIXEL_WEIGHT, EMBEDDING_WEIGHT), KEEP_CHECKPOINTS, SAMPLE_FACES, SAMPLE_RESOLUTIONS
     )
-    run = Run(OUTPUT_DIR, unet, optimizer, held_out, identity, settings, training_faces.unreadable)
+    run = Run(OUTPUT_DIR, unet, optimizer, held_out, recipe, settings, training_faces.unreadable)
     run.restore(CONTINUE_WITH_CHANGES)
-    write_config(run.folder / "config.json", constants, identity, device)
+    write_config(run.folder / "config.json", constants, recipe, device)
     print(
         f"U-Net    {unet.count_params():,} parameters, computing in {precision}\n"
         f"FaceNet  {facenet.description}\n"
@@ -253,13 +280,13 @@ def main():
     batches = training_faces.batches(run.step)
     try:
         train(run, batches, step_fn, total_steps, training_faces.steps_per_epoch, SAVE_STEPS, stop)
+        if len(held_out_paths) > VALIDATION_FACES < REPORT_FACES:
+            held_out = load_held_out(held_out_paths, REPORT_FACES, embed, training_faces.unreadable)
+        run.report(held_out, stop.watch)
     except Stopped:
         run.save()
         print(f"Stopped after step {run.step}; the same command goes on from there.")
         raise
-    if len(held_out_paths) > VALIDATION_FACES < REPORT_FACES:
-        held_out = load_held_out(held_out_paths, REPORT_FACES, embed, training_faces.unreadable)
-    run.report(held_out)
 
 
 def load_held_out(paths, count, embed, unreadable):

@@ -1,6 +1,7 @@
 """From faces to embeddings: resizing, standardisation and the frozen network, sealed together."""
 
 import functools
+import hashlib
 from pathlib import Path
 
 import numpy as np
@@ -20,6 +21,7 @@ class FaceNet:
         network: the `keras.Model` from standardised faces to embeddings; never trained.
         embedding_size: length E of an embedding.
         description: one line for the user: file, network, input standardisation.
+        fingerprint: start of the file's SHA-256, to tell weights apart.
     """
 
     def __init__(self, weights_path=EMBEDDED_WEIGHTS):
@@ -34,6 +36,7 @@ class FaceNet:
         self.network = load_network(weights_path)
         self.network.trainable = False
         self.embedding_size = self.network.output_shape[-1]
+        self.fingerprint = hashlib.sha256(Path(weights_path).read_bytes()).hexdigest()[:16]
         self.description = (
             f"{Path(weights_path).name}: Inception-ResNet-v1, {self.network.count_params():,} "
             f"parameters, {self.embedding_size}-d, prewhitened input"

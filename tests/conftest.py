@@ -90,9 +90,9 @@ class Project:
             assert count == 1, f"{file} sets {name} {count} times"
         path.write_text(text)
 
-    def start(self, **kwargs):
+    def start(self, script="train.py", **kwargs):
         return subprocess.Popen(
-            [sys.executable, "train.py"],
+            [sys.executable, script],
             cwd=self.folder,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
@@ -100,10 +100,10 @@ class Project:
             **kwargs,
         )
 
-    def run(self, **constants):
+    def run(self, script="train.py", **constants):
         """Run to the end; return (exit code, standard output, standard error)."""
-        self.edit("train.py", **constants)
-        process = self.start()
+        self.edit(script, **constants)
+        process = self.start(script)
         out, err = process.communicate(timeout=240)
         return process.returncode, out, err
 
@@ -114,9 +114,32 @@ class Project:
         return read_checkpoint(list_checkpoints(self.output / "checkpoints")[-1])
 
 
-@pytest.fixture
-def project(tmp_path, face_folder):
-    return Project(tmp_path / "project", face_folder)
+@pytest.fixture(scope="session")
+def finished(tmp_path_factory):
+    """A project whose training ran to its end without a break, and what it printed."""
+    folder = tmp_path_factory.mktemp("finished")
+    faces = folder / "faces"
+    for identity in ("n000001", "n000002", "n000003", "n000004"):
+        shutil.copytree(ROOT / "samples" / identity, faces / identity)
+        for path in sorted((faces / identity).iterdir())[4:]:
+            path.unlink()
+    (faces / "n000001" / "0009_01.jpg").write_bytes(b"broken")
+    project = Project(folder / "project", faces)
+    project.faces = faces
+    code, out, err = project.run(SAVE_STEPS=2)
+    assert code == 0, err
+    project.printed = out
+    return project
+
+
+def assert_one_line(project, message, script="train.py", **constants):
+    """The script ends with exit code 1 and one line that holds a message, no stack trace."""
+    code, _, err = project.run(script, **constants)
+    assert code == 1
+    last = err.strip().splitlines()[-1]
+    assert last.startswith(f"{script}: ")
+    assert message in last
+    assert "Traceback" not in err
 
 
 def assert_same_arrays(a, b):
