@@ -27,7 +27,7 @@ def save_checkpoint(folder, step, variables, record, keep=3):
         folder: `Path` of the checkpoints; it exists.
         step: training steps done.
         variables: list of Keras variables: all that training changes.
-        record: JSON-serialisable dict. `record["best_step"]` names a step that is kept, too.
+        record: JSON-serialisable dict.
         keep: number of newest checkpoints that are kept.
 
     Returns:
@@ -52,10 +52,8 @@ def save_checkpoint(folder, step, variables, record, keep=3):
     except OSError as error:
         temporary.unlink(missing_ok=True)
         raise CheckpointError(f"cannot save {path}: {error.strerror or error}") from error
-    paths = list_checkpoints(folder)
-    for old in paths[:-keep]:
-        if _step(old) != record.get("best_step"):
-            old.unlink()
+    for old in list_checkpoints(folder)[:-keep]:
+        old.unlink()
     return path
 
 

@@ -139,8 +139,8 @@ class Run:
             self.step = self._saved_step = record["step"]
             self._validated_step = record["validated_step"]
             self._best_loss = record["best_loss"]
-        for name in ("history.csv", "validation.csv"):
-            cut_after(self.folder / name, self.step)
+        cut_after(self.folder / "history.csv", self.step)
+        cut_after(self.folder / "validation.csv", self._validated_step)
 
     def save(self):
         """Write a checkpoint, see `save_checkpoint`, and the list of unreadable files."""

@@ -66,7 +66,7 @@ REPORT_FACES = 96  # held-out faces in the table at the end
 SAMPLE_FACES = 8  # held-out faces on the sample sheets
 SAMPLE_RESOLUTIONS = ((7, 6), (11, 8), (14, 12), (16, 16), (21, 15))  # on the sample sheets
 SAVE_STEPS = 1000  # steps between checkpoints and sample sheets inside an epoch
-KEEP_CHECKPOINTS = 3  # newest ones kept, and the best; each takes 584 MB
+KEEP_CHECKPOINTS = 3  # newest ones kept, 584 MB each
 CONTINUE_WITH_CHANGES = False  # let a run go on although constants were changed since
 
 # Constants that may differ when a run goes on: they do not touch what is learned.
