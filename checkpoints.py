@@ -46,8 +46,6 @@ def save_checkpoint(folder, step, variables, record, keep=3):
     try:
         with open(temporary, "wb") as file:
             np.savez(file, **{RECORD: np.array(json.dumps(record))}, **arrays)
-            file.flush()
-            os.fsync(file.fileno())
         os.replace(temporary, path)
     except OSError as error:
         temporary.unlink(missing_ok=True)

@@ -17,7 +17,7 @@ import train
 from checkpoints import list_checkpoints
 from data import degrade
 from history import read_rows
-from run import Run, TrainingError
+from run import Run, Stopped, StopSignals, TrainingError
 
 # --- One step ---
 
@@ -189,16 +189,31 @@ def test_two_steps_do_differ(finished):
     assert any("kernel" in name for name in changed)
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_a_signal_saves_and_says_how_to_go_on(finished, tmp_path, number):
+def test_ctrl_c_and_sigterm_stop_between_two_steps():
+    before = {n: signal.getsignal(n) for n in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        for number in before:
+            stop = StopSignals()
+            stop.check()
+            signal.raise_signal(number)  # a step that is under way goes on
+            with pytest.raises(Stopped) as stopped:
+                list(stop.watch([1, 2]))
+            assert stopped.value.exit_code == 128 + number
+            assert signal.getsignal(number) == signal.SIG_DFL  # a second one ends at once
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def test_a_signal_saves_and_says_how_to_go_on(finished, tmp_path):
     project = Project(tmp_path / "project", finished.faces)
     process = project.start()
     while not read_rows(project.output / "history.csv"):
         assert process.poll() is None, process.communicate()[1]
         time.sleep(0.02)
-    process.send_signal(number)
+    process.send_signal(signal.SIGTERM)
     out, err = process.communicate(timeout=60)
-    assert process.returncode == 128 + number, err
+    assert process.returncode == 128 + signal.SIGTERM, err
     record, _ = project.checkpoint()
     assert f"Stopped after step {record['step']}" in out
     assert record["step"] == len(read_rows(project.output / "history.csv")) >= 1
