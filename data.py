@@ -17,7 +17,7 @@ from PIL import Image, ImageOps
 
 EXTENSIONS = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".webp", ".gif", ".tif", ".tiff"})
 
-FACES_PER_ROUND = 3  # of an identity, when faces are spread over identities
+FACES_PER_ROUND = 2  # of an identity, when faces are spread over identities
 
 # (height, width) in pixels of the low-resolution faces, each as likely as the others (original).
 LOW_RESOLUTIONS = (
@@ -294,11 +294,6 @@ class TrainingFaces:
                 raise
             raise DataError(self._failure) from None
 
-    def batch_paths(self, step):
-        """Return the paths of the batch at a step, unreadable ones included."""
-        positions = range(step * self.batch_size, (step + 1) * self.batch_size)
-        return [self.paths[self._locate(position)[1]] for position in positions]
-
     def _new_order(self, epoch):
         return np.random.default_rng((self.seed, epoch)).permutation(len(self.paths))
 
@@ -333,8 +328,8 @@ class TrainingFaces:
 def load_faces(paths, count, image_size=128):
     """Read a fixed choice of faces, spread evenly over the identities.
 
-    Three of each identity are taken, then three more, and so on: faces of the same person are
-    needed to tell whether a person is recognised.
+    Two of each identity are taken, then two more, and so on: only with a second face of the same
+    person can be told whether the person is recognised.
 
     Args:
         paths: list of `Path`, one identity per parent folder.

@@ -61,7 +61,7 @@ IDENTITY_SIZE = 32  # pixels at which FaceNet sees faces; original: 128, as they
 PRECISION = "auto"  # "float32", "bfloat16", "float16", or "auto": 16 bits where hardware gains
 
 # --- Output ---
-VALIDATION_FACES = 24  # held-out faces measured after each epoch
+VALIDATION_FACES = 16  # held-out faces measured after each epoch
 REPORT_FACES = 96  # held-out faces in the table at the end
 SAMPLE_FACES = 8  # held-out faces on the sample sheets
 SAMPLE_RESOLUTIONS = ((7, 6), (11, 8), (14, 12), (16, 16), (21, 15))  # on the sample sheets

@@ -121,9 +121,9 @@ def test_held_out_identities_share_no_face_with_training(face_folder):
 
 def test_loaded_faces_are_spread_over_the_identities(face_folder):
     (face_folder / "n000001" / "0001_01.jpg").write_bytes(b"broken")
-    pixels, identities, unreadable = data.load_faces(data.find_faces(face_folder), 12)
-    assert pixels.shape == (12, 128, 128, 3)
-    assert list(collections.Counter(identities).values()) == [3, 3, 3, 3]
+    pixels, identities, unreadable = data.load_faces(data.find_faces(face_folder), 8)
+    assert pixels.shape == (8, 128, 128, 3)
+    assert sorted(collections.Counter(identities).values()) == [2, 2, 2, 2]
     assert len(data.load_faces(data.find_faces(face_folder), 99)[0]) == 15
     assert [path.name for path in unreadable] == ["0001_01.jpg"]
 
@@ -214,7 +214,7 @@ def test_each_size_is_drawn_for_each_face_with_probability_one_tenth(tmp_path):
 
 def test_every_epoch_visits_each_face_once_in_a_new_order(face_folder):
     stream = TrainingFaces(data.find_faces(face_folder), 4)
-    epochs = [sum((stream.batch_paths(4 * e + s) for s in range(4)), []) for e in range(3)]
+    epochs = [[stream.paths[stream._locate(16 * e + i)[1]] for i in range(16)] for e in range(3)]
     for order in epochs:
         assert sorted(order) == stream.paths
     assert epochs[0] != epochs[1] != epochs[2]
