@@ -50,7 +50,8 @@ def save_checkpoint(folder, step, variables, record, keep=3):
     except OSError as error:
         temporary.unlink(missing_ok=True)
         raise CheckpointError(f"cannot save {path}: {error.strerror or error}") from error
-    for old in list_checkpoints(folder)[:-keep]:
+    others = [other for other in list_checkpoints(folder) if other != path]
+    for old in others[: max(0, len(others) - keep + 1)]:
         old.unlink()
     return path
 
@@ -77,8 +78,10 @@ def load_newest_checkpoint(folder, variables, check=None):
     for path in reversed(list_checkpoints(folder)):
         try:
             record, arrays = read_checkpoint(path)
+        except (MemoryError, PermissionError):
+            raise
         except Exception as error:  # zipfile, NumPy and JSON raise many kinds for damaged files
-            messages.append(f"{path} is damaged ({error}): using the one before it")
+            messages.append(f"{path} is damaged ({error}), trying the one before it")
             continue
         if check is not None:
             check(record)
@@ -86,8 +89,8 @@ def load_newest_checkpoint(folder, variables, check=None):
         return record, messages
     if messages:
         raise CheckpointError(
-            f"no checkpoint in {folder} is whole: delete the folder to start anew, or set "
-            "OUTPUT_DIR to another"
+            f"no checkpoint in {folder} is whole ({'; '.join(messages)}): delete the folder to "
+            "start anew, or set OUTPUT_DIR to another"
         )
     return None, messages
 
@@ -125,7 +128,8 @@ def _assign(path, variables, arrays):
     if expected != found:
         different = sorted(set(expected.items()) ^ set(found.items()))
         raise CheckpointError(
-            f"{path} belongs to another network (first difference: {different[0][0]}): set "
+            f"{path} belongs to another network or optimiser (first difference: "
+            f"{different[0][0]}): set "
             "OUTPUT_DIR to another folder, or delete this one to start anew"
         )
     for (name, _), variable in zip(expected.items(), variables, strict=True):

@@ -56,7 +56,8 @@ def find_faces(folder):
     folder = Path(folder)
     if not folder.is_dir():
         raise DataError(f"there is no folder {folder}")
-    paths = sorted(p for p in folder.rglob("*") if p.suffix.lower() in EXTENSIONS and p.is_file())
+    paths = [p for p in folder.rglob("*") if p.suffix.lower() in EXTENSIONS and p.is_file()]
+    paths.sort(key=lambda path: path.as_posix())  # paths themselves ignore case on some systems
     if not paths:
         raise DataError(f"{folder} holds no image ({', '.join(sorted(EXTENSIONS))})")
     return paths
@@ -78,8 +79,8 @@ def hold_out_identities(paths, count):
     identities = sorted({path.parent for path in paths})
     if not 0 < count < len(identities):
         raise DataError(
-            f"cannot hold out {count} of {len(identities)} identities: at least 1 must be held "
-            "out and 1 must remain"
+            f"cannot hold out {count} of {len(identities)} identities: TRAIN_DIR needs one folder "
+            "per person; lower HELD_OUT_IDENTITIES or set VALIDATION_DIR"
         )
     held_out = set(identities[-count:])
     return (
@@ -91,7 +92,8 @@ def hold_out_identities(paths, count):
 def fingerprint(paths, folder):
     """Return a line that changes when a list of faces does, but not when its folder moves."""
     names = "\n".join(path.relative_to(folder).as_posix() for path in paths)
-    return f"{len(paths)} files, {hashlib.sha256(names.encode()).hexdigest()[:16]}"
+    digest = hashlib.sha256(names.encode(errors="surrogateescape")).hexdigest()
+    return f"{len(paths)} files, {digest[:16]}"
 
 
 def read_pixels(path):

@@ -16,6 +16,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+import hardware
 from data import DataError, find_faces, hold_out_identities, load_faces, to_faces, to_pixels
 from facenet import FaceNet, WeightsError
 from metrics import HeldOut, quality_table
@@ -89,6 +90,7 @@ def main():
     for reason in unreadable.values():
         print(f"Passed over {reason}")
 
+    hardware.use_hardware("float32")
     unet = keras.models.load_model(network_path, compile=False)
     super_resolve = tf.function(functools.partial(unet, training=False))
     facenet = FaceNet(constants["FACENET_WEIGHTS"])

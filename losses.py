@@ -9,7 +9,7 @@ from keras import ops
 def pixel_loss(sr_faces, hr_faces):
     """Return the L1 reconstruction loss: mean of |sr - hr| over batch, pixels and channels.
 
-    Source: the paper's card says L1; the original code has the mean squared error.
+    Source: ours; the original code has the mean squared error.
 
     Args:
         sr_faces: float32 (B, H, W, 3), super-resolved RGB faces in [-1, 1].

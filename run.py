@@ -72,7 +72,7 @@ class Run:
             unreadable: {path: reason}, growing as files turn out to be damaged.
 
         Raises:
-            TrainingError: the folder cannot be created.
+            TrainingError: the folder cannot be written to.
         """
         self.folder = Path(folder)
         self.step = 0
@@ -85,11 +85,8 @@ class Run:
         self._validated_step = 0
         self._saved_step = 0
         self._best_loss = float("inf")
-        try:
-            for name in ("checkpoints", "samples", "logs"):
-                (self.folder / name).mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise TrainingError(f"cannot write to OUTPUT_DIR: {error}") from error
+        for name in ("checkpoints", "samples", "logs"):
+            make_writable(self.folder / name)
         self._writer = tf.summary.create_file_writer(str(self.folder / "logs"))
         self.super_resolve = tf.function(lambda faces: unet(faces, training=False))
 
@@ -138,7 +135,11 @@ class Run:
         if record is not None:
             self.step = self._saved_step = record["step"]
             self._validated_step = record["validated_step"]
-            self._best_loss = record["best_loss"]
+            if (
+                record["recipe"] == self._recipe
+                and record["held_out"] == self._held_out.fingerprint
+            ):
+                self._best_loss = record["best_loss"]  # else it cannot be compared
         cut_after(self.folder / "history.csv", self.step)
         cut_after(self.folder / "validation.csv", self._validated_step)
 
@@ -148,14 +149,13 @@ class Run:
             "step": self.step,
             "validated_step": self._validated_step,
             "best_loss": self._best_loss,
+            "held_out": self._held_out.fingerprint,
             "recipe": self._recipe,
         }
         folder = self.folder / "checkpoints"
         save_checkpoint(folder, self.step, self._variables, record, self._settings.keep_checkpoints)
         self._saved_step = self.step
-        if self._unreadable:
-            lines = [f"{path}\t{reason}\n" for path, reason in list(self._unreadable.items())]
-            (self.folder / "unreadable.txt").write_text("".join(lines))
+        self._name_unreadable()
 
     def count_step(self, values):
         """Count a step and write its losses to `history.csv` and TensorBoard.
@@ -229,11 +229,19 @@ class Run:
         table = quality_table(held_out, quality)
         (self.folder / "report.md").write_text(table + "\n")
         print(f"\n{table}\n")
-        if self._unreadable:
-            print(
-                f"{len(self._unreadable)} unreadable files were passed over; "
-                f"{self.folder / 'unreadable.txt'} names them"
-            )
+        if count := self._name_unreadable():
+            print(f"{count} unreadable files, named in {self.folder / 'unreadable.txt'}")
+
+    def _name_unreadable(self):
+        """Add the files that could not be read to `unreadable.txt`; return how many it names."""
+        path = self.folder / "unreadable.txt"
+        style = {"encoding": "utf-8", "errors": "backslashreplace"}
+        known = path.read_text(**style).splitlines() if path.exists() else []
+        new = [" ".join(reason.split()) for reason in list(self._unreadable.values())]
+        lines = list(dict.fromkeys(known + new))
+        if lines:
+            path.write_text("\n".join(lines) + "\n", **style)
+        return len(lines)
 
     @property
     def _variables(self):
@@ -242,7 +250,11 @@ class Run:
 
 
 def save_network(unet, path):
-    """Write the U-Net as a float32 `.keras` file, whatever precision it was trained in."""
+    """Write the U-Net as a float32 `.keras` file, whatever precision it was trained in.
+
+    Raises:
+        TrainingError: the disk is full or not writable; a file saved before stays as it is.
+    """
     policy = keras.config.dtype_policy()
     keras.config.set_dtype_policy("float32")
     try:
@@ -251,25 +263,50 @@ def save_network(unet, path):
         keras.config.set_dtype_policy(policy)
     network.set_weights(unet.get_weights())
     unfinished = path.with_name(f"unfinished_{path.name}")
-    network.save(unfinished)
-    unfinished.replace(path)
+    try:
+        network.save(unfinished)
+        unfinished.replace(path)
+    except OSError as error:
+        unfinished.unlink(missing_ok=True)
+        raise TrainingError(f"cannot save {path}: {error.strerror or error}") from error
+
+
+def make_writable(folder):
+    """Create a folder; raise TrainingError, naming OUTPUT_DIR, if files cannot be written there."""
+    probe = folder / "writable"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        probe.touch()
+        probe.unlink()
+    except OSError as error:
+        raise TrainingError(f"cannot write to OUTPUT_DIR: {error}") from error
 
 
 class StopSignals:
     """Turns Ctrl-C and SIGTERM into a request that the loop answers between two steps.
 
-    A second signal ends the process at once.
+    A second signal ends the process at once. A context manager: on leaving it, signals do again
+    what they did before.
     """
 
     def __init__(self):
         self.received = None
+        self._before = {}
+
+    def __enter__(self):
         for number in (signal.SIGINT, signal.SIGTERM):
-            signal.signal(number, self._receive)
+            self._before[number] = signal.signal(number, self._receive)
+        return self
+
+    def __exit__(self, *exception):
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
 
     def _receive(self, number, frame):
         del frame
         self.received = signal.Signals(number)
         signal.signal(number, signal.SIG_DFL)
+        print(f"\n{self.received.name}: stopping after this step", flush=True)
 
     def watch(self, items):
         """Yield the items of an iterable; raise `Stopped` once a signal has come."""

@@ -5,6 +5,7 @@ comes from stands beside it: (paper), (original) for the code of the original re
 """
 
 import functools
+import hashlib
 import sys
 import time
 from pathlib import Path
@@ -41,7 +42,7 @@ OUTPUT_DIR = "output"  # everything a run writes
 # --- Images ---
 IMAGE_SIZE = 128  # pixels, height and width; a multiple of 128 (paper)
 ANTIALIAS = True  # reduce as a camera does; False restores the original's aliasing (ours)
-SMALLEST_CROP = 0.92  # training squares have this to 1 times the side of the image; 1 = off (ours)
+SMALLEST_CROP = 0.92  # training squares are drawn with this to 1 times the largest side (ours)
 MIRROR = True  # mirror half of the training faces (ours)
 
 # --- Optimisation ---
@@ -89,27 +90,30 @@ RESUMABLE_CONSTANTS = {
 
 def check_constants():
     """Raise TrainingError, naming the constant, where a value cannot work."""
-    at_least_1 = "EPOCHS BATCH_SIZE IDENTITY_SIZE VALIDATION_FACES REPORT_FACES SAMPLE_FACES"
-    at_least_1 += " SAVE_STEPS KEEP_CHECKPOINTS"
+    constants = globals()
+
+    def is_integer(name, least):
+        return isinstance(constants[name], int) and constants[name] >= least
+
+    def is_number(name, least, most=float("inf")):
+        return isinstance(constants[name], int | float) and least <= constants[name] <= most
+
+    counts = "EPOCHS BATCH_SIZE IDENTITY_SIZE HELD_OUT_IDENTITIES VALIDATION_FACES REPORT_FACES"
+    counts += " SAMPLE_FACES SAVE_STEPS KEEP_CHECKPOINTS"
     rules = [
-        (
-            name,
-            globals()[name] >= 1 and globals()[name] == int(globals()[name]),
-            "an integer from 1",
-        )
-        for name in at_least_1.split()
-    ]
-    rules += [
-        ("IMAGE_SIZE", IMAGE_SIZE >= 128 and IMAGE_SIZE % 128 == 0, "a multiple of 128"),
-        ("SMALLEST_CROP", 0 < SMALLEST_CROP <= 1, "more than 0 and at most 1"),
-        ("LEARNING_RATE", LEARNING_RATE > 0, "more than 0"),
-        ("PIXEL_WEIGHT", PIXEL_WEIGHT >= 0, "at least 0"),
-        ("EMBEDDING_WEIGHT", EMBEDDING_WEIGHT >= 0, "at least 0"),
+        *((name, is_integer(name, 1), "an integer from 1") for name in counts.split()),
+        ("SEED", is_integer("SEED", 0), "an integer from 0"),
+        ("IMAGE_SIZE", is_integer("IMAGE_SIZE", 128) and IMAGE_SIZE % 128 == 0, "128, 256, ..."),
+        ("SMALLEST_CROP", is_number("SMALLEST_CROP", 0.01, 1), "a number from 0.01 to 1"),
+        ("LEARNING_RATE", is_number("LEARNING_RATE", 1e-12), "a number above 0"),
+        ("ADAM_BETA_1", is_number("ADAM_BETA_1", 0, 0.9999), "a number from 0 to 0.9999"),
+        ("PIXEL_WEIGHT", is_number("PIXEL_WEIGHT", 0), "a number from 0"),
+        ("EMBEDDING_WEIGHT", is_number("EMBEDDING_WEIGHT", 0), "a number from 0"),
         ("PRECISION", PRECISION in hardware.PRECISIONS, f"one of {hardware.PRECISIONS}"),
     ]
     for name, holds, wanted in rules:
         if not holds:
-            raise TrainingError(f"{name} must be {wanted}, not {globals()[name]!r}")
+            raise TrainingError(f"{name} must be {wanted}, not {constants[name]!r}")
 
 
 # --- One step --------------------------------------------------------------------------------
@@ -184,7 +188,7 @@ def train(run, batches, step_fn, total_steps, steps_per_epoch, save_steps, stop)
             elif run.step % save_steps == 0 and run.must_save:
                 run.draw()
                 run.save()
-            if run.step == total_steps:
+            if run.step >= total_steps:
                 return
             stop.check()
             started = time.perf_counter()
@@ -211,82 +215,92 @@ def main():
     constants = {name: value for name, value in globals().items() if name.isupper()}
     resumable = constants.pop("RESUMABLE_CONSTANTS")
     check_constants()
-    stop = StopSignals()
-
-    # Faces
-    training_paths = find_faces(TRAIN_DIR)
-    if VALIDATION_DIR is None:
-        training_paths, held_out_paths = hold_out_identities(training_paths, HELD_OUT_IDENTITIES)
-    else:
-        held_out_paths = find_faces(VALIDATION_DIR)
-    training_faces = TrainingFaces(
-        training_paths,
-        BATCH_SIZE,
-        IMAGE_SIZE,
-        LOW_RESOLUTIONS,
-        antialias=ANTIALIAS,
-        smallest_crop=SMALLEST_CROP,
-        mirror=MIRROR,
-        seed=SEED,
-    )
-    total_steps = EPOCHS * training_faces.steps_per_epoch
-
-    # Networks
-    precision, device = hardware.use_hardware(PRECISION)
-    facenet = FaceNet(FACENET_WEIGHTS)
-    unet = build_unet(IMAGE_SIZE, SEED)
-    learning_rate = LEARNING_RATE
-    if COSINE_DECAY:
-        learning_rate = keras.optimizers.schedules.CosineDecay(LEARNING_RATE, total_steps)
-    optimizer = keras.optimizers.Adam(learning_rate, ADAM_BETA_1)
-    if precision == "float16":
-        optimizer = keras.optimizers.LossScaleOptimizer(optimizer)
-    optimizer.build(unet.trainable_variables)
-    step_fn = tf.function(
-        functools.partial(
-            train_step,
-            unet,
-            facenet,
-            optimizer,
-            pixel_weight=PIXEL_WEIGHT,
-            embedding_weight=EMBEDDING_WEIGHT,
-            identity_size=IDENTITY_SIZE,
+    with StopSignals() as stop:
+        # Faces
+        training_paths = find_faces(TRAIN_DIR)
+        if VALIDATION_DIR is None:
+            training_paths, held_out_paths = hold_out_identities(
+                training_paths, HELD_OUT_IDENTITIES
+            )
+        else:
+            held_out_paths = find_faces(VALIDATION_DIR)
+        training_faces = TrainingFaces(
+            training_paths,
+            BATCH_SIZE,
+            IMAGE_SIZE,
+            LOW_RESOLUTIONS,
+            antialias=ANTIALIAS,
+            smallest_crop=SMALLEST_CROP,
+            mirror=MIRROR,
+            seed=SEED,
         )
-    )
+        total_steps = EPOCHS * training_faces.steps_per_epoch
 
-    # Output
-    recipe = {name: constants[name] for name in constants.keys() - resumable}
-    recipe |= {
-        "precision": precision,
-        "FaceNet": facenet.fingerprint,
-        "training faces": fingerprint(training_paths, TRAIN_DIR),
-    }
-    embed = tf.function(facenet, reduce_retracing=True)
-    held_out = load_held_out(held_out_paths, VALIDATION_FACES, embed, training_faces.unreadable)
-    settings = Settings(
-        (PIXEL_WEIGHT, EMBEDDING_WEIGHT), KEEP_CHECKPOINTS, SAMPLE_FACES, SAMPLE_RESOLUTIONS
-    )
-    run = Run(OUTPUT_DIR, unet, optimizer, held_out, recipe, settings, training_faces.unreadable)
-    run.restore(CONTINUE_WITH_CHANGES)
-    write_config(run.folder / "config.json", constants, recipe, device)
-    print(
-        f"U-Net    {unet.count_params():,} parameters, computing in {precision}\n"
-        f"FaceNet  {facenet.description}\n"
-        f"Device   {device}\n"
-        f"Faces    {len(training_paths)} to train, {len(held_out_paths)} of others held out\n"
-        f"Output   {run.folder}, from step {run.step} to step {total_steps}",
-        flush=True,
-    )
-    batches = training_faces.batches(run.step)
-    try:
-        train(run, batches, step_fn, total_steps, training_faces.steps_per_epoch, SAVE_STEPS, stop)
-        if len(held_out_paths) > VALIDATION_FACES < REPORT_FACES:
-            held_out = load_held_out(held_out_paths, REPORT_FACES, embed, training_faces.unreadable)
-        run.report(held_out, stop.watch)
-    except Stopped:
-        run.save()
-        print(f"Stopped after step {run.step}; the same command goes on from there.")
-        raise
+        # Networks
+        precision, device = hardware.use_hardware(PRECISION)
+        facenet = FaceNet(FACENET_WEIGHTS)
+        unet = build_unet(IMAGE_SIZE, SEED)
+        # A schedule in both cases: a plain number would become a variable that checkpoints restore.
+        final_part = 0.0 if COSINE_DECAY else 1.0
+        learning_rate = keras.optimizers.schedules.CosineDecay(
+            float(LEARNING_RATE), total_steps, alpha=final_part
+        )
+        optimizer = keras.optimizers.Adam(learning_rate, ADAM_BETA_1)
+        if precision == "float16":
+            optimizer = keras.optimizers.LossScaleOptimizer(optimizer)
+        optimizer.build(unet.trainable_variables)
+        step_fn = tf.function(
+            functools.partial(
+                train_step,
+                unet,
+                facenet,
+                optimizer,
+                pixel_weight=PIXEL_WEIGHT,
+                embedding_weight=EMBEDDING_WEIGHT,
+                identity_size=IDENTITY_SIZE,
+            )
+        )
+
+        # Output
+        recipe = {name: constants[name] for name in constants.keys() - resumable}
+        recipe |= {
+            "precision": precision,
+            "FaceNet": facenet.fingerprint,
+            "U-Net": hashlib.sha256(unet.to_json().encode()).hexdigest()[:16],
+            "training faces": fingerprint(training_paths, TRAIN_DIR),
+        }
+        embed = tf.function(facenet, reduce_retracing=True)
+        held_out = load_held_out(held_out_paths, VALIDATION_FACES, embed, training_faces.unreadable)
+        settings = Settings(
+            (PIXEL_WEIGHT, EMBEDDING_WEIGHT), KEEP_CHECKPOINTS, SAMPLE_FACES, SAMPLE_RESOLUTIONS
+        )
+        run = Run(
+            OUTPUT_DIR, unet, optimizer, held_out, recipe, settings, training_faces.unreadable
+        )
+        run.restore(CONTINUE_WITH_CHANGES)
+        write_config(run.folder / "config.json", constants, recipe, device)
+        print(
+            f"U-Net    {unet.count_params():,} parameters, computing in {precision}\n"
+            f"FaceNet  {facenet.description}\n"
+            f"Device   {device}\n"
+            f"Faces    {len(training_paths)} to train, {len(held_out_paths)} of others held out\n"
+            f"Output   {run.folder}, from step {run.step} to step {total_steps}",
+            flush=True,
+        )
+        batches = training_faces.batches(run.step)
+        try:
+            train(
+                run, batches, step_fn, total_steps, training_faces.steps_per_epoch, SAVE_STEPS, stop
+            )
+            if REPORT_FACES != VALIDATION_FACES:
+                held_out = load_held_out(
+                    held_out_paths, REPORT_FACES, embed, training_faces.unreadable
+                )
+            run.report(held_out, stop.watch)
+        except Stopped:
+            run.save()
+            print(f"Stopped after step {run.step}; the same command goes on from there.")
+            raise
 
 
 def load_held_out(paths, count, embed, unreadable):
@@ -299,7 +313,9 @@ def load_held_out(paths, count, embed, unreadable):
 if __name__ == "__main__":
     try:
         main()
-    except (DataError, WeightsError, CheckpointError, TrainingError, OSError) as error:
+    except (DataError, WeightsError, CheckpointError, TrainingError) as error:
         sys.exit(f"train.py: {error}")
+    except OSError as error:
+        sys.exit(f"train.py: {error} (OUTPUT_DIR is {OUTPUT_DIR})")
     except Stopped as stopped:
         sys.exit(stopped.exit_code)

@@ -56,7 +56,7 @@ def arrow(axis, start, end, colour="#444444", style="-", bend=0.0):
 
 
 def shape_of(unet, name):
-    """Return a layer's output shape as text, e.g. "64x64x64"."""
+    """Return a layer's output shape as text, e.g. "64 x 64 x 64"."""
     return " x ".join(map(str, unet.get_layer(name).output.shape[1:]))
 
 
@@ -112,7 +112,7 @@ def draw():
     box(axis, middle, y_hr, "HR face\n128 x 128 x 3", IMAGE)
     box(axis, middle, 5.3, "pixel loss (L1)\nmean |SR - HR|", LOSS)
     for y, name in ((y_sr, "SR"), (y_hr, "HR")):
-        box(axis, far, y, f"FaceNet, frozen\n{name} embedding: 128", FROZEN)
+        box(axis, far, y, f"{name} at 32 x 32, FaceNet:\n{name} embedding, 128", FROZEN)
     arrow(axis, (right + BOX_WIDTH / 2, y_sr), (far - BOX_WIDTH / 2, y_sr))
     arrow(axis, (middle + BOX_WIDTH / 2, y_hr), (far - BOX_WIDTH / 2, y_hr))
     arrow(axis, (right + BOX_WIDTH / 2, y_sr - 0.15), (middle - 0.4, 5.3 + half))

@@ -132,6 +132,15 @@ def finished(tmp_path_factory):
     return project
 
 
+@pytest.fixture
+def continued(finished, tmp_path):
+    """A copy of the finished project whose training can be continued."""
+    project = Project(tmp_path / "project", finished.faces)
+    shutil.copytree(finished.output, project.output)
+    project.edit("train.py", SAVE_STEPS=2)
+    return project
+
+
 def assert_one_line(project, message, script="train.py", **constants):
     """The script ends with exit code 1 and one line that holds a message, no stack trace."""
     code, _, err = project.run(script, **constants)

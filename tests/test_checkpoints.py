@@ -48,6 +48,12 @@ def test_the_newest_are_kept(tmp_path):
     ]
 
 
+def test_a_damaged_newer_file_does_not_displace_the_one_just_written(tmp_path):
+    save(tmp_path, 9).write_bytes(b"damaged")
+    save(tmp_path, 5, keep=1)
+    assert [p.name for p in checkpoints.list_checkpoints(tmp_path)] == ["step_00000005.npz"]
+
+
 def test_any_truncation_and_any_flipped_byte_falls_back_to_the_one_before(tmp_path):
     save(tmp_path, 1)
     newest = save(tmp_path, 2)

@@ -7,13 +7,13 @@ from conftest import Project, assert_one_line
 from evaluate import dlib_recogniser
 
 
-def test_a_finished_training_is_measured_on_its_held_out_faces(finished):
-    code, out, err = finished.run("evaluate.py", FACES=4)
+def test_a_finished_training_is_measured_on_its_held_out_faces(continued):
+    code, out, err = continued.run("evaluate.py", FACES=4)
     assert code == 0, err
-    report = (finished.output / "evaluation.md").read_text()
+    report = (continued.output / "evaluation.md").read_text()
     assert "FaceNet, the recogniser of the loss: 4 faces of 1 people" in report
     # The same faces, network and recogniser as in the table that the training printed.
-    table = (finished.output / "report.md").read_text()
+    table = (continued.output / "report.md").read_text()
     for line in table.splitlines()[-2:]:
         assert line in report
     assert report.split("\n\n")[0] in out
@@ -25,7 +25,8 @@ def test_a_missing_training_is_named_in_one_line(tmp_path, face_folder):
 
 
 @pytest.mark.skipif(
-    importlib.util.find_spec("dlib") is None, reason="the optional dlib-bin is not installed"
+    not all(importlib.util.find_spec(name) for name in ("dlib", "face_recognition_models")),
+    reason="the optional dlib-bin and face-recognition-models are not installed",
 )
 def test_dlib_tells_people_apart(sample_faces):
     faces, identities = sample_faces

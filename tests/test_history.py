@@ -6,6 +6,7 @@ def test_rows_are_appended_under_one_header(tmp_path):
     append_rows(path, [{"step": 1, "total": 0.5}])
     append_rows(path, [{"step": 2, "total": 0.25}, {"step": 3, "total": 0.1}])
     assert path.read_text().split() == ["step,total", "1,0.5", "2,0.25", "3,0.1"]
+    assert [row["step"] for row in read_rows(path, every=2)] == ["1", "3"]
     assert read_rows(path)[1] == {"step": "2", "total": "0.25"}
 
 

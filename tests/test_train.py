@@ -1,6 +1,5 @@
 import os
 import resource
-import shutil
 import signal
 import subprocess
 import sys
@@ -135,7 +134,7 @@ def test_a_run_leaves_everything_it_promises(finished):
 def test_the_table_is_printed_and_broken_files_are_named(finished):
     assert (finished.output / "report.md").read_text().strip() in finished.printed
     assert "| 7x6 |" in finished.printed
-    assert "1 unreadable files" in finished.printed
+    assert "1 unreadable files, named in" in finished.printed
     assert "0009_01.jpg" in (finished.output / "unreadable.txt").read_text()
 
 
@@ -193,13 +192,14 @@ def test_ctrl_c_and_sigterm_stop_between_two_steps():
     before = {n: signal.getsignal(n) for n in (signal.SIGINT, signal.SIGTERM)}
     try:
         for number in before:
-            stop = StopSignals()
-            stop.check()
-            signal.raise_signal(number)  # a step that is under way goes on
-            with pytest.raises(Stopped) as stopped:
-                list(stop.watch([1, 2]))
-            assert stopped.value.exit_code == 128 + number
-            assert signal.getsignal(number) == signal.SIG_DFL  # a second one ends at once
+            with StopSignals() as stop:
+                stop.check()
+                signal.raise_signal(number)  # a step that is under way goes on
+                with pytest.raises(Stopped) as stopped:
+                    list(stop.watch([1, 2]))
+                assert stopped.value.exit_code == 128 + number
+                assert signal.getsignal(number) == signal.SIG_DFL  # a second one ends at once
+            assert signal.getsignal(number) == before[number]
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
@@ -217,15 +217,6 @@ def test_a_signal_saves_and_says_how_to_go_on(finished, tmp_path):
     record, _ = project.checkpoint()
     assert f"Stopped after step {record['step']}" in out
     assert record["step"] == len(read_rows(project.output / "history.csv")) >= 1
-
-
-@pytest.fixture
-def continued(finished, tmp_path):
-    """A copy of the finished project whose training can be continued."""
-    project = Project(tmp_path / "project", finished.faces)
-    shutil.copytree(finished.output, project.output)
-    project.edit("train.py", SAVE_STEPS=2)
-    return project
 
 
 def test_a_finished_run_stays_as_it_is(continued, finished):
@@ -246,6 +237,14 @@ def test_a_run_can_be_continued_with_other_constants_on_purpose(continued):
     assert code == 0, err
     assert "EPOCHS was 2 and is now 3" in out
     assert continued.checkpoint()[0]["step"] == 9
+    rates = [float(row["learning_rate"]) for row in read_rows(continued.output / "history.csv")]
+    assert rates[-1] < 1e-4 / 10 < rates[-3] < 1e-4
+
+
+def test_a_run_that_is_past_its_new_end_ends(continued):
+    code, out, err = continued.run(EPOCHS=1, CONTINUE_WITH_CHANGES=True)
+    assert code == 0, err
+    assert "from step 6 to step 3" in out
 
 
 def test_a_loss_that_explodes_stops_the_run_and_keeps_the_checkpoints(continued):
@@ -265,7 +264,9 @@ def test_a_full_disk_is_named_and_keeps_the_checkpoints(continued):
     )
     _, err = process.communicate(timeout=120)
     assert process.returncode == 1
-    assert "cannot save" in err.strip().splitlines()[-1]
+    last = err.strip().splitlines()[-1]
+    assert last.startswith("train.py: cannot save")
+    assert not list(continued.output.rglob("unfinished*"))
     assert list_checkpoints(continued.output / "checkpoints") == before
 
 
@@ -276,7 +277,8 @@ def test_mistakes_are_named_in_one_line(tmp_path, face_folder):
     assert_one_line(project, "holds no image", TRAIN_DIR=str(tmp_path / "empty"))
     project.edit("train.py", TRAIN_DIR=str(face_folder))
     assert_one_line(project, "BATCH_SIZE to at most 12", BATCH_SIZE=13)
-    project.edit("train.py", BATCH_SIZE=4)
+    assert_one_line(project, "KEEP_CHECKPOINTS must be an integer from 1", KEEP_CHECKPOINTS=3.0)
+    project.edit("train.py", BATCH_SIZE=4, KEEP_CHECKPOINTS=3)
     assert_one_line(project, "no FaceNet weight file at none.h5", FACENET_WEIGHTS="none.h5")
 
 
