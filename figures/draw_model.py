@@ -137,7 +137,7 @@ def draw():
         (UP, "up: 4x4 transposed convolution, stride 2; batch norm; dropout 0.5 where named; ReLU"),
         (
             FROZEN,
-            "FaceNet: Inception-ResNet-v1 on prewhitened 160 x 160 faces; gradients pass through",
+            "FaceNet, frozen: Inception-ResNet-v1, enlarges to 160 x 160 and prewhitens",
         ),
     )
     for i, (colour, text) in enumerate(legend):
