@@ -91,11 +91,16 @@ def start_from_input(unet):
 
     Args:
         unet: network of `build_unet`; changed in place.
+
+    Raises:
+        ValueError: `ENCODER` was edited and begins with fewer than 24 filters.
     """
     first, last = unet.get_layer("down_1_conv"), unet.get_layer("up_7_conv")
     read = np.array(first.get_weights()[0])
     write = np.zeros(last.kernel.shape, "float32")
     skip = write[..., -read.shape[-1] :]
+    if read.shape[-1] < 24:  # 2x2 pixels of 3 colours, twice
+        raise ValueError(f"ENCODER must begin with 24 filters or more, not {read.shape[-1]}")
     # A stride-2 window of 4x4 pixels has its own 2x2 in the middle.
     pixels = itertools.product((1, 2), (1, 2), range(3), (1.0, -1.0))
     for i, (row, column, color, sign) in enumerate(pixels):

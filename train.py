@@ -31,7 +31,15 @@ from data import (
 from facenet import EMBEDDED_WEIGHTS, FaceNet, WeightsError, resize_bicubic
 from metrics import HeldOut
 from model import build_unet, start_from_input
-from run import Run, Settings, Stopped, StopSignals, TrainingError, write_config
+from run import (
+    Run,
+    Settings,
+    Stopped,
+    StopSignals,
+    TrainingError,
+    make_writable,
+    write_config,
+)
 
 # --- Paths ---
 TRAIN_DIR = Path(__file__).parent / "samples"  # one folder per identity; VGGFace2: "VGGFace2/train"
@@ -100,6 +108,12 @@ def check_constants():
     def is_number(name, least, most=float("inf")):
         return isinstance(constants[name], int | float) and least <= constants[name] <= most
 
+    def is_sizes(name):
+        return bool(constants[name]) and all(
+            len(size) == 2 and all(isinstance(n, int) and n >= 1 for n in size)
+            for size in constants[name]
+        )
+
     counts = "EPOCHS BATCH_SIZE IDENTITY_SIZE HELD_OUT_IDENTITIES VALIDATION_FACES REPORT_FACES"
     counts += " SAMPLE_FACES SAVE_STEPS KEEP_CHECKPOINTS"
     rules = [
@@ -111,6 +125,10 @@ def check_constants():
         ("ADAM_BETA_1", is_number("ADAM_BETA_1", 0, 0.9999), "a number from 0 to 0.9999"),
         ("PIXEL_WEIGHT", is_number("PIXEL_WEIGHT", 0), "a number from 0"),
         ("EMBEDDING_WEIGHT", is_number("EMBEDDING_WEIGHT", 0), "a number from 0"),
+        *(
+            (name, is_sizes(name), "a list of (height, width) in pixels")
+            for name in ("LOW_RESOLUTIONS", "SAMPLE_RESOLUTIONS")
+        ),
         ("PRECISION", PRECISION in hardware.PRECISIONS, f"one of {hardware.PRECISIONS}"),
     ]
     for name, holds, wanted in rules:
@@ -217,6 +235,7 @@ def main():
     constants = {name: value for name, value in globals().items() if name.isupper()}
     resumable = constants.pop("RESUMABLE_CONSTANTS")
     check_constants()
+    make_writable(Path(OUTPUT_DIR))
     with StopSignals() as stop:
         # Faces
         training_paths = find_faces(TRAIN_DIR)
