@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from facenet.embedder import EMBEDDED_WEIGHTS, FaceNet
+from facenet.embedder import FaceNet
 from facenet.errors import WeightsError
 
 SAMPLES = Path(__file__).parent.parent / "samples"

@@ -95,7 +95,7 @@ def _text_list(group, name):
     for part in parts:
         stored = group.attrs.get_id(part)
         is_list = len(stored.shape) == 1 and len(texts) + stored.shape[0] <= LARGEST_LIST
-        if not is_list or stored.get_storage_size() > LARGEST_ATTRIBUTE:
+        if not is_list or stored.dtype.itemsize * stored.shape[0] > LARGEST_ATTRIBUTE:
             raise WeightsError(f"has an attribute {part} of shape {stored.shape} at {group.name}")
         texts += [_text(value) for value in group.attrs[part]]
     return texts
@@ -113,7 +113,7 @@ def _noting_lost_skips(contents, file):
     if "model_config" not in file.attrs:
         return contents
     stored = file.attrs.get_id("model_config")
-    if stored.shape != () or stored.get_storage_size() > LARGEST_ATTRIBUTE:
+    if stored.shape != () or stored.dtype.itemsize > LARGEST_ATTRIBUTE:
         return contents
     try:
         config = json.loads(_text(file.attrs["model_config"]))
