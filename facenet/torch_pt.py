@@ -10,7 +10,7 @@ import numpy as np
 from facenet import names
 from facenet.contents import TORCH_LEGACY, TORCH_ZIP, Contents, StoredArray
 from facenet.errors import WeightsError
-from facenet.torch_pickle import LARGEST_PICKLE, Storage, Tensor, read_pickle
+from facenet.torch_pickle import LARGEST_PICKLE, Tensor, read_pickle
 from facenet.zip_files import read_member
 
 LEGACY_MAGIC = 0x1950A86A20F9469CFC6C
@@ -129,8 +129,11 @@ def _contents(state, file_format, read_storage):
 
 
 def _stored_array(key, tensor, read_storage):
-    storage: Storage = tensor.storage
+    storage = tensor.storage
     itemsize = storage.dtype.itemsize
+    steps = zip(tensor.shape, tensor.strides, strict=True)
+    if tensor.offset + sum((n - 1) * stride for n, stride in steps) >= storage.count:
+        raise WeightsError(f"describes {key} as reaching beyond its numbers")
 
     def read():
         if storage.count * itemsize > LARGEST_STORAGE:

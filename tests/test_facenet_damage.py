@@ -115,7 +115,7 @@ def damage(arrays, kernel, variance, how):
         "missing": (without(arrays, kernel), "1 arrays missing .*{kernel}"),
         "renamed": (without(arrays, kernel) | {"other/kernel": value}, "missing|other"),
         "extra": (arrays | {"Extra/kernel": np.ones((4, 4), np.float32)}, "Extra"),
-        "reshaped": (arrays | {kernel: value[:, :5]}, "{kernel}.* shape"),
+        "reshaped": (arrays | {kernel: value[:, :5].copy()}, "{kernel}.* shape"),
         "transposed": (arrays | {kernel: value.swapaxes(-4, -3).swapaxes(-2, -1)}, "{kernel}.*sh"),
         "integers": (arrays | {kernel: value.astype(np.int64)}, "{kernel} as int64"),
         "NaN": (arrays | {kernel: value * np.nan}, "{kernel} that are not finite"),
@@ -129,10 +129,8 @@ def damage(arrays, kernel, variance, how):
     return changed, message.format(kernel=kernel, var=variance)
 
 
-HOW = (
-    "missing renamed extra reshaped transposed integers NaN infinite".split()  # noqa: SIM905
-    + ["negative variance"]
-)
+HOW = ("missing", "renamed", "extra", "reshaped", "transposed", "integers", "NaN", "infinite")
+HOW += ("negative variance",)
 
 
 @pytest.mark.parametrize("how", HOW)
@@ -308,7 +306,7 @@ def test_hdf5_of_other_kinds_is_refused(tmp_path):
         file["model_weights/hidden/x"] = np.zeros(3)
     assert_refused(tmp_path / "d.h5", "hidden")
     with h5py.File(tmp_path / "e.h5", "w") as file:
-        file.attrs.create("layer_names", [b"x" * 10] * 6000)
+        file.attrs["layer_names"] = np.array([b"x"] * 6000)
     assert_refused(tmp_path / "e.h5", "layer_names of shape")
 
 
@@ -407,7 +405,7 @@ PICKLES = {
         b"\x80\x02cfacenet_pytorch.models.inception_resnet_v1\nInceptionResnetV1\n.",
         r"a whole module; save its state_dict\(\)",
     ),
-    "too many marks": (b"\x80\x02" + b"(" * 1_000_000 + b"t" * 1_000_000 + b".", "no state_dict"),
+    "too many marks": (b"\x80\x02" + b"(" * 250_000 + b"t" * 250_000 + b".", "no state_dict"),
     "no end": (b"\x80\x02}", "damaged|without an end"),
     "an empty stack": (b"\x80\x02.", "damaged"),
     "a number": (b"\x80\x02K\x01.", "holds no state_dict"),
@@ -438,7 +436,7 @@ def test_tensors_that_reach_beyond_their_numbers_are_refused(tmp_path, old, new)
     pickled = state_pickle(state, is_legacy=False)
     assert old in pickled
     write_torch_zip(tmp_path / "a.pt", state, pickled.replace(old, new))
-    assert_refused(tmp_path / "a.pt", "beyond its numbers|describes a tensor wrongly")
+    assert_refused(tmp_path / "a.pt", "weight as reaching beyond|describes a tensor wrongly")
 
 
 def test_numbers_that_are_fewer_than_declared_are_refused(tmp_path):
