@@ -1,12 +1,15 @@
 """Damaged, foreign and malicious weight files are refused: clearly, quickly, in little memory."""
 
+import functools
 import io
 import pickle
 import re
 import resource
 import struct
+import tempfile
 import time
 import zipfile
+from pathlib import Path
 
 import h5py
 import numpy as np
@@ -74,10 +77,18 @@ WHOLE = {
 }
 
 
+@functools.cache
+def whole_file(kind):
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "whole.weights.h5"
+        WHOLE[kind](path)
+        return path.read_bytes()
+
+
 @pytest.mark.parametrize("kind", WHOLE)
 def test_files_cut_off_anywhere_are_refused(tmp_path, kind):
-    path = tmp_path / "whole.weights.h5"
-    WHOLE[kind](path)
+    path = tmp_path / "cut.h5"
+    path.write_bytes(whole_file(kind))
     size = path.stat().st_size
     cuts = {*np.linspace(0, size - 1, 14).astype(int), 1, 4, 8, 100, 4096, size - 2}
     assert len(cuts) == 20
@@ -90,8 +101,7 @@ def test_files_cut_off_anywhere_are_refused(tmp_path, kind):
 @pytest.mark.parametrize("kind", ["torch legacy", "torch zip"])
 def test_files_with_something_behind_them_or_other_bytes_in_them(tmp_path, kind):
     path = tmp_path / "a.pt"
-    WHOLE[kind](path)
-    content = bytearray(path.read_bytes())
+    content = bytearray(whole_file(kind))
     if kind == "torch legacy":
         path.write_bytes(content + b"more")
         assert_refused(path, "bytes long and should have")
@@ -181,7 +191,7 @@ def keras_3_damages(file):
 )
 def test_keras_3_files_that_do_not_fit(tmp_path, how):
     path = tmp_path / "a.weights.h5"
-    write_keras_3(path, random_arrays())
+    path.write_bytes(whole_file("Keras 3"))
     with h5py.File(path, "r+") as file:
         if how == "order":
             file["layers/conv2d/vars"].attrs["name"] = "Conv2d_2a_3x3"

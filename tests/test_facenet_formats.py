@@ -1,11 +1,13 @@
 """Every format of weight file gives the embeddings that an independent computation gives."""
 
 import functools
+import hashlib
 
 import h5py
 import numpy as np
 import numpy_facenet
 import pytest
+from conftest import SAMPLES
 from facenet_files import (
     build_network,
     deepface_name,
@@ -21,6 +23,7 @@ from facenet_files import (
 from PIL import Image
 
 from facenet import FaceNet, WeightsError, names
+from facenet.inputs import INPUTS
 from facenet.known_files import SOURCES
 
 
@@ -31,11 +34,9 @@ def networks(monkeypatch):
 
 @functools.cache
 def sample_pixels():
-    """Two faces at the size at which nothing is resampled, uint8 (2, 160, 160, 3)."""
-    from conftest import SAMPLES
-
-    paths = [SAMPLES / "n000041" / f"000{i}_01.jpg" for i in (1, 2)]
-    return np.stack([np.asarray(Image.open(path).resize((160, 160))) for path in paths])
+    """A face at the size at which nothing is resampled, uint8 (1, 160, 160, 3)."""
+    with Image.open(SAMPLES / "n000041" / "0001_01.jpg") as image:
+        return np.asarray(image.resize((160, 160)))[None]
 
 
 @functools.cache
@@ -53,6 +54,12 @@ def assert_same_embeddings(facenet, expected):
     assert np.linalg.norm(embeddings - expected, axis=1).max() <= 1e-4 * norms.min()
     unit = embeddings / np.linalg.norm(embeddings, axis=1, keepdims=True)
     assert np.linalg.norm(unit - expected / norms, axis=1).max() <= 1e-5
+
+
+def assert_same_arrays(facenet, arrays):
+    for layer in facenet.network.layers:
+        for variable in layer.weights:
+            np.testing.assert_array_equal(variable, arrays[f"{layer.name}/{variable.name}"])
 
 
 KERAS_2_FILES = {
@@ -126,7 +133,7 @@ def test_keras_2_array_names_vary(tmp_path, names_in_file):
         group[names_in_file] = group["Bottleneck/kernel:0"][()]
         del group["Bottleneck"]
         group.attrs["weight_names"] = np.array([names_in_file.encode()])
-    assert_same_embeddings(FaceNet(tmp_path / "a.h5"), reference(128, "prewhiten"))
+    assert_same_arrays(FaceNet(tmp_path / "a.h5"), random_arrays())
 
 
 def test_split_attributes_and_compressed_arrays_are_read(tmp_path):
@@ -141,7 +148,7 @@ def test_split_attributes_and_compressed_arrays_are_read(tmp_path):
             "Bottleneck/kernel:0", data=kernel, compression="gzip", shuffle=True, chunks=(100, 100)
         )
         file.create_group("top_level_model_weights")
-    assert_same_embeddings(FaceNet(tmp_path / "a.h5"), reference(128, "prewhiten"))
+    assert_same_arrays(FaceNet(tmp_path / "a.h5"), random_arrays())
 
 
 def test_a_graph_without_skip_connections_is_mended_and_mentioned(tmp_path):
@@ -150,7 +157,7 @@ def test_a_graph_without_skip_connections_is_mended_and_mentioned(tmp_path):
     assert "skip" not in FaceNet(tmp_path / "right.h5").description
     facenet = FaceNet(tmp_path / "lost.h5")
     assert "lacks the skip connections" in facenet.description
-    assert_same_embeddings(facenet, reference(128, "prewhiten"))
+    assert_same_arrays(facenet, random_arrays())
 
 
 @pytest.mark.parametrize(("size", "standardization"), [(128, "prewhiten"), (512, "fixed_128")])
@@ -164,7 +171,7 @@ def test_keras_3_weights(tmp_path, size, standardization):
 
 def test_npz_files(tmp_path):
     write_npz(tmp_path / "a.npz", random_arrays())
-    assert_same_embeddings(FaceNet(tmp_path / "a.npz"), reference(128, "prewhiten"))
+    assert_same_arrays(FaceNet(tmp_path / "a.npz"), random_arrays())
 
 
 @pytest.mark.parametrize("write", [write_torch_legacy, write_torch_zip])
@@ -191,14 +198,24 @@ def test_torch_files_of_the_features_alone_in_a_parallel_module(tmp_path, write)
 # --- Input ---
 
 
-@pytest.mark.parametrize("standardization", numpy_facenet.STANDARDIZATIONS)
-def test_the_input_can_be_chosen(tmp_path, standardization):
-    write_npz(tmp_path / "a.npz", random_arrays())
-    facenet = FaceNet(tmp_path / "a.npz", standardization)
-    is_own = standardization == "prewhiten"
-    assert ("set by FACENET_INPUT" in facenet.description) is not is_own
-    assert (facenet.fingerprint != FaceNet(tmp_path / "a.npz").fingerprint) is not is_own
-    assert_same_embeddings(facenet, reference(128, standardization))
+@pytest.mark.parametrize("name", numpy_facenet.STANDARDIZATIONS)
+def test_standardisations(name):
+    faces = sample_pixels().astype(np.float32) / 127.5 - 1.0
+    expected = numpy_facenet.STANDARDIZATIONS[name](sample_pixels())
+    np.testing.assert_allclose(INPUTS[name](faces), expected, atol=2e-6)
+
+
+def test_the_input_can_be_chosen(tmp_path):
+    assert set(numpy_facenet.STANDARDIZATIONS) == set(INPUTS)
+    write_npz(tmp_path / "a.npz", random_arrays(512))
+    auto = FaceNet(tmp_path / "a.npz")
+    same = FaceNet(tmp_path / "a.npz", "fixed_128")
+    other = FaceNet(tmp_path / "a.npz", "fixed_127.5")
+    assert auto.fingerprint == same.fingerprint == other.fingerprint.split()[0]
+    assert auto.fingerprint != other.fingerprint
+    assert "set by FACENET_INPUT" in other.description
+    assert "set by FACENET_INPUT" not in auto.description + same.description
+    assert_same_embeddings(other, reference(512, "fixed_127.5"))
 
 
 def test_an_unknown_input_is_refused_by_name():
@@ -250,5 +267,10 @@ def test_torch_knows_every_array_once():
 def test_a_file_whose_hash_is_known_is_called_by_its_source(tmp_path, monkeypatch):
     write_npz(tmp_path / "a.npz", random_arrays())
     assert "source unknown" in FaceNet(tmp_path / "a.npz").description
+    digest = hashlib.sha256((tmp_path / "a.npz").read_bytes()).hexdigest()
+    monkeypatch.setitem(SOURCES, digest, "somebody/project, a.npz")
+    facenet = FaceNet(tmp_path / "a.npz")
+    assert "somebody/project, a.npz" in facenet.description
+    assert digest.startswith(facenet.fingerprint)
     assert "embedded here" in FaceNet().description
     assert all(len(digest) == 64 for digest in SOURCES)
