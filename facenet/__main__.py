@@ -15,6 +15,7 @@ from facenet.errors import WeightsError
 SAMPLES = Path(__file__).parent.parent / "samples"
 IDENTITIES = 8
 FACES_PER_IDENTITY = 4
+LEAST_RANK1 = 0.75  # random weights find the right person for up to 0.63 of these faces
 
 
 def main(arguments):
@@ -87,9 +88,9 @@ def check(embeddings, again, identities):
             f"embeddings {genuine:.3f} against {impostor:.3f}",
         ),
         (
-            bool(rank1 > 0.5),
-            f"the nearest other face is mostly of the same person: {rank1:.1%} of "
-            f"{len(identities)} faces of {len(set(identities))} synthetic people",
+            bool(rank1 >= LEAST_RANK1),
+            f"the nearest other face is of the same person: {rank1:.1%} of {len(identities)} faces "
+            f"of {len(set(identities))} people, at least {LEAST_RANK1:.0%} wanted",
         ),
     ]
 
