@@ -181,6 +181,8 @@ def _member(parent, name):
     parts = name.split("/")
     for depth in range(len(parts)):
         link = parent.get("/".join(parts[: depth + 1]), getlink=True)
+        if link is None:
+            raise WeightsError(f"lists {parent.name.rstrip('/')}/{name} and does not hold it")
         if not isinstance(link, h5py.HardLink):
             raise WeightsError(f"has a link to elsewhere instead of {parent.name}/{name}")
     return parent[name]
@@ -189,10 +191,7 @@ def _member(parent, name):
 def _stored_array(group, name):
     """Return a plain dataset as a `StoredArray`; refuse what would read other files or code."""
     where = f"{group.name}/{name}"
-    try:
-        dataset = _member(group, name)
-    except KeyError:
-        raise WeightsError(f"lists {where} and does not hold it") from None
+    dataset = _member(group, name)
     if not isinstance(dataset, h5py.Dataset) or dataset.is_virtual or dataset.external:
         raise WeightsError(f"holds {where}, which is not a plain array")
     return StoredArray(dataset.shape or (), dataset.dtype, lambda: _read(dataset, where))

@@ -43,7 +43,9 @@ def open_zip(path):
 def read_member(archive, name, size):
     """Return the bytes of a member, which must be exactly `size` long and pass its checksum."""
     member = archive.getinfo(name)
-    if member.compress_type not in COMPRESSIONS or member.file_size != size:
+    if member.compress_type not in COMPRESSIONS:
+        raise WeightsError(f"compresses {name} in an unusual way")
+    if member.file_size != size:
         raise WeightsError(f"declares {member.file_size} bytes for {name} instead of {size}")
     with archive.open(member) as stream:
         data = stream.read(size)

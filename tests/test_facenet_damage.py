@@ -251,6 +251,10 @@ def object_dataset(group, name):
     group.create_dataset(name, shape, h5py.string_dtype())
 
 
+def nothing(group, name):
+    pass
+
+
 def group_instead(group, name):
     group.create_group(name)
 
@@ -282,6 +286,7 @@ def huge_chunks(group, name):
         (external_storage, "not a plain array"),
         (virtual_dataset, "not a plain array"),
         (object_dataset, "as object"),
+        (nothing, f"lists .*{KERNEL}:0 and does not hold it"),
         (group_instead, "not a plain array"),
         (huge_shape, r"as float32 \(1048576, 1048576\)"),
         (no_numbers, "does not hold all of its numbers"),
