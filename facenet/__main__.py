@@ -85,7 +85,7 @@ def check(embeddings, again, identities):
         (
             bool(genuine < impostor),
             "faces of one person are nearer than those of two: mean squared distance of unit "
-            f"embeddings {genuine:.3f} against {impostor:.3f}",
+            f"embeddings {genuine:.3g} against {impostor:.3g}",
         ),
         (
             bool(rank1 >= LEAST_RANK1),
