@@ -45,7 +45,8 @@ from run import (
 TRAIN_DIR = Path(__file__).parent / "samples"  # one folder per identity; VGGFace2: "VGGFace2/train"
 VALIDATION_DIR = None  # folder of other identities; None holds out some of TRAIN_DIR
 HELD_OUT_IDENTITIES = 8  # of TRAIN_DIR, the last by name, if VALIDATION_DIR is None (ours)
-FACENET_WEIGHTS = EMBEDDED_WEIGHTS  # or the path of facenet_keras.h5 (original)
+FACENET_WEIGHTS = EMBEDDED_WEIGHTS  # or the path of facenet_keras.h5 (original); others: README
+FACENET_INPUT = "auto"  # how FaceNet's faces are standardised; "auto" goes by the weight file
 OUTPUT_DIR = "output"  # everything a run writes
 
 # --- Images ---
@@ -85,6 +86,7 @@ RESUMABLE_CONSTANTS = {
     "TRAIN_DIR",  # the faces themselves are compared instead
     "VALIDATION_DIR",
     "FACENET_WEIGHTS",  # likewise
+    "FACENET_INPUT",  # likewise
     "EMBEDDED_WEIGHTS",
     "OUTPUT_DIR",
     "PRECISION",  # what it resolves to is compared instead
@@ -259,7 +261,7 @@ def main():
 
         # Networks
         precision, device = hardware.use_hardware(PRECISION)
-        facenet = FaceNet(FACENET_WEIGHTS)
+        facenet = FaceNet(FACENET_WEIGHTS, FACENET_INPUT)
         unet = build_unet(IMAGE_SIZE, SEED)
         architecture = hashlib.sha256(unet.to_json().encode()).hexdigest()[:16]
         if START_FROM_INPUT:

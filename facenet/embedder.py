@@ -1,15 +1,16 @@
 """From faces to embeddings: resizing, standardisation and the frozen network, sealed together."""
 
 import functools
-import hashlib
 from pathlib import Path
 
 import numpy as np
 from keras import ops
 from PIL import Image
 
+from facenet.errors import WeightsError
 from facenet.inception_resnet_v1 import INPUT_SIZE
-from facenet.weights import load_network
+from facenet.inputs import AUTO, DESCRIPTIONS, INPUTS, choose_input
+from facenet.weights import load_weights
 
 EMBEDDED_WEIGHTS = Path(__file__).parent / "inception_resnet_v1_half.npz"
 
@@ -20,27 +21,57 @@ class FaceNet:
     Attributes:
         network: the `keras.Model` from standardised faces to embeddings; never trained.
         embedding_size: length E of an embedding.
-        description: one line for the user: file, network, input standardisation.
-        fingerprint: start of the file's SHA-256, to tell weights apart.
+        input_name: how faces are standardised, a key of `inputs.INPUTS`.
+        description: one line for the user: file, format, source, network, input.
+        fingerprint: start of the file's SHA-256, to tell weights apart, and `input_name` if it is
+            not the one that belongs to the file.
     """
 
-    def __init__(self, weights_path=EMBEDDED_WEIGHTS):
+    def __init__(self, weights_path=EMBEDDED_WEIGHTS, input_name=AUTO):
         """Build the network that a weight file holds and load it.
 
         Args:
-            weights_path: the embedded half-width network (default) or `facenet_keras.h5`.
+            weights_path: the embedded half-width network (default) or any published FaceNet, see
+                `load_weights`.
+            input_name: key of `inputs.INPUTS`, or "auto" for the one that belongs to the file.
 
         Raises:
-            WeightsError: the file is missing, damaged or not a FaceNet; the message says which.
+            WeightsError: the file is missing, damaged or not a FaceNet, or the input is unknown;
+                the message says which.
         """
-        self.network = load_network(weights_path)
+        if input_name not in (AUTO, *INPUTS):
+            raise WeightsError(
+                f"FACENET_INPUT must be one of {', '.join((AUTO, *INPUTS))}, not {input_name!r}"
+            )
+        weights = load_weights(weights_path)
+        self.network = weights.network
         self.network.trainable = False
         self.embedding_size = self.network.output_shape[-1]
-        self.fingerprint = hashlib.sha256(Path(weights_path).read_bytes()).hexdigest()[:16]
-        self.description = (
-            f"{Path(weights_path).name}: Inception-ResNet-v1, {self.network.count_params():,} "
-            f"parameters, {self.embedding_size}-d, prewhitened input"
-        )
+        own_input = choose_input(weights.contents.format, self.embedding_size)
+        self.input_name = own_input if input_name == AUTO else input_name
+        if self.input_name is None:
+            raise WeightsError(
+                f"{weights_path} gives {self.embedding_size} numbers per face, published FaceNets "
+                "128 or 512, so its input standardisation is unknown: if you know it, set "
+                f"FACENET_INPUT to one of {', '.join(INPUTS)}"
+            )
+        self.fingerprint = weights.sha256[:16]
+        if self.input_name != own_input:
+            self.fingerprint += f" {self.input_name}"
+        self.description = self._describe(Path(weights_path).name, weights, own_input)
+
+    def _describe(self, file_name, weights, own_input):
+        source = f"{weights.contents.format}, {weights.source or 'source unknown'}"
+        seen = DESCRIPTIONS[self.input_name]
+        if self.input_name != own_input:
+            seen += " (set by FACENET_INPUT)"
+        parts = [
+            f"{self.network.count_params():,} parameters in {len(weights.contents.arrays)} arrays",
+            f"{self.embedding_size}-d",
+            seen,
+            *weights.contents.notes,
+        ]
+        return f"{file_name} ({source}): Inception-ResNet-v1, {', '.join(parts)}"
 
     def __call__(self, faces):
         """Embed faces. Gradients flow back to the faces, never into the network.
@@ -53,27 +84,7 @@ class FaceNet:
             float32 (B, E) raw embeddings, not scaled to unit length.
         """
         faces = resize_bicubic(ops.cast(faces, "float32"), INPUT_SIZE)
-        return self.network(standardize(faces), training=False)
-
-
-def standardize(faces):
-    """Prewhiten each face: subtract its mean, divide by its deviation.
-
-    (x - mean) / max(std, 1 / sqrt(H * W * C)) over the 0..255 pixels of one face, as FaceNet
-    (Sandberg's 2017 weights, `facenet_keras.h5`) was trained with. The floor keeps flat images
-    finite; it stands under the root, so that their gradient is finite too.
-
-    Args:
-        faces: float32 (B, H, W, 3) in [-1, 1].
-
-    Returns:
-        float32 (B, H, W, 3) with zero mean and unit deviation per face.
-    """
-    pixels = (faces + 1.0) * 127.5
-    size = int(np.prod(pixels.shape[1:]))
-    mean = ops.mean(pixels, axis=(1, 2, 3), keepdims=True)
-    variance = ops.mean(ops.square(pixels - mean), axis=(1, 2, 3), keepdims=True)
-    return (pixels - mean) / ops.sqrt(ops.maximum(variance, 1.0 / size))
+        return self.network(INPUTS[self.input_name](faces), training=False)
 
 
 def resize_bicubic(images, size):

@@ -1,143 +1,116 @@
-"""Reading FaceNet weight files: arrays matched by name and shape, nothing in a file executed.
+"""Reading a FaceNet weight file of any known format, recognised by its content.
 
-Understood: the embedded `.npz`, and the HDF5 layout of `facenet_keras.h5` (the full Keras 2 model
-or its weights alone). The network is always built in code; `model_config`, with its bytecode of
-Lambda layers that newer Pythons cannot read, is ignored.
+Nothing in a file is executed, no other file is opened, and nothing large is allocated before its
+declared size is known to be right.
 """
 
-import zipfile
+import contextlib
+import dataclasses
+import hashlib
+import pickle
 from pathlib import Path
 
 import h5py
-import numpy as np
+import keras
 
-from facenet.inception_resnet_v1 import build_inception_resnet_v1
+from facenet.contents import Contents
+from facenet.errors import WeightsError
+from facenet.fitting import build_network
+from facenet.keras_h5 import open_keras_h5
+from facenet.known_files import SOURCES
+from facenet.torch_pt import open_torch_legacy, read_torch_zip
+from facenet.zip_files import open_zip, read_npz
 
-STEM_FILTERS = 32  # of Conv2d_1a_3x3 at width 1.0
-ADVICE = "set FACENET_WEIGHTS to the embedded file or to facenet_keras.h5"
+ADVICE = "FACENET_WEIGHTS must be the embedded file or one that the README lists"
+PICKLE_START = pickle.PROTO  # first byte of every pickle since protocol 2
+ZIP_START = b"PK\x03\x04"
+HDF5_START = b"\x89HDF"
 
 
-class WeightsError(ValueError):
-    """A weight file that is missing, damaged or not a FaceNet."""
+@dataclasses.dataclass(frozen=True)
+class Weights:
+    """A weight file and its network.
+
+    Attributes:
+        network: `keras.Model`, see `build_inception_resnet_v1`.
+        contents: `Contents`, closed: what was declared, not to be read any more.
+        sha256: of the file, 64 hexadecimal digits.
+        source: the project and name it is published under, or None if the hash is not known.
+    """
+
+    network: keras.Model
+    contents: Contents
+    sha256: str
+    source: str | None
 
 
-def load_network(path):
-    """Build the network that a weight file holds, recognised by its content, and load it.
+def load_weights(path):
+    """Build the network that a weight file holds and load it.
 
     Args:
-        path: a `.npz` of arrays `<layer>/<array>`, or a Keras 2 `.h5` (full model or weights).
+        path: a `.npz` of this repository, an HDF5 file of Keras 2 (model or weights) or Keras 3
+            (weights), or a PyTorch `state_dict`; the name of the file does not matter.
 
     Returns:
-        A `keras.Model`, see `build_inception_resnet_v1`.
+        `Weights`.
 
     Raises:
-        WeightsError: no such file; neither format; an array is missing, unknown, of another
-            shape, not finite, or a negative variance.
+        WeightsError: one line that says what is wrong with the file and what to do.
     """
     path = Path(path)
     if not path.is_file():
         raise WeightsError(f"no FaceNet weight file at {path}: {ADVICE}")
     try:
-        if h5py.is_hdf5(path):
-            arrays = _read_keras_h5(path)
-        elif zipfile.is_zipfile(path):
-            arrays = _read_npz(path)
-        else:
-            raise WeightsError(f"{path} is neither .npz nor HDF5, or it is damaged: {ADVICE}")
-    except WeightsError:
-        raise
-    except Exception as error:  # h5py and zipfile raise many kinds for damaged files
-        raise WeightsError(f"{path} is damaged ({error}): {ADVICE}") from error
-    network = _network_for(path, arrays)
-    _assign(path, arrays, network)
-    return network
+        with _open(path) as contents:
+            network = build_network(contents)
+        with open(path, "rb") as file:  # from the system's cache by now
+            sha256 = hashlib.file_digest(file, "sha256").hexdigest()
+    except WeightsError as error:
+        raise WeightsError(f"{path} {error}. {ADVICE}") from error
+    except Exception as error:  # h5py, zipfile and damaged pickles raise many kinds
+        reason = " ".join(f"{type(error).__name__} {error}".split())[:200]
+        raise WeightsError(f"{path} is damaged or cannot be read ({reason}). {ADVICE}") from error
+    return Weights(network, contents, sha256, SOURCES.get(sha256))
 
 
-def _read_npz(path):
-    with np.load(path, allow_pickle=False) as file:
-        return {name: file[name] for name in file.files}
+@contextlib.contextmanager
+def _open(path):
+    """Yield the `Contents` of a weight file, whichever format its first bytes and lists tell."""
+    with open(path, "rb") as file:
+        start = file.read(512)
+    if h5py.is_hdf5(path):
+        with open_keras_h5(path) as contents:
+            yield contents
+    elif start[:4] == ZIP_START:
+        with open_zip(path) as archive:
+            yield _read_zip(archive)
+    elif start[:1] == PICKLE_START:
+        with open_torch_legacy(path) as contents:
+            yield contents
+    else:
+        raise WeightsError(_what_else(start))
 
 
-def _read_keras_h5(path):
-    """Return the arrays of a Keras 2 file under the names `<layer>/<array>`."""
-    arrays = {}
-    with h5py.File(path, "r") as file:
-        root = file.get("model_weights", file)
-        for layer in root.attrs["layer_names"]:
-            layer = _text(layer)
-            for stored in root[layer].attrs["weight_names"]:
-                stored = _text(stored)
-                # "Conv2d_1a_3x3/kernel:0"; a graph built twice leaves "kernel_1:0".
-                array = stored.rsplit("/", 1)[-1].split(":")[0]
-                name = f"{layer}/{array.removesuffix('_1')}"
-                if name in arrays:
-                    raise WeightsError(f"{path} holds {name} twice: {ADVICE}")
-                arrays[name] = _dataset(root[layer], stored)[()]
-    return arrays
+def _read_zip(archive):
+    members = archive.namelist()
+    if any(name.endswith("/data.pkl") for name in members):
+        return read_torch_zip(archive)
+    if "model.weights.h5" in members:
+        raise WeightsError("is a .keras archive; write model.save_weights('x.weights.h5') instead")
+    if members and all(name.endswith(".npy") for name in members):
+        return read_npz(archive)
+    raise WeightsError("is a zip archive, but neither an .npz nor one of PyTorch")
 
 
-def _dataset(group, name):
-    """Return a plain dataset of an HDF5 group; refuse what would read other files."""
-    *parents, _ = parts = name.split("/")
-    for depth in range(len(parts)):
-        link = group.get("/".join(parts[: depth + 1]), getlink=True)
-        if not isinstance(link, h5py.HardLink):
-            raise WeightsError(f"{group.file.filename}: {name} is a link to elsewhere: {ADVICE}")
-    dataset = group[name]
-    if not isinstance(dataset, h5py.Dataset) or dataset.is_virtual or dataset.external:
-        raise WeightsError(f"{group.file.filename}: {name} is not a plain array: {ADVICE}")
-    return dataset
-
-
-def _text(value):
-    return value.decode() if isinstance(value, bytes) else str(value)
-
-
-def _network_for(path, arrays):
-    """Build the network whose width and embedding size the arrays tell."""
-    for name, rank in (("Conv2d_1a_3x3/kernel", 4), ("Bottleneck/kernel", 2)):
-        if name not in arrays or arrays[name].ndim != rank:
-            raise WeightsError(
-                f"{path} holds no array {name} of rank {rank}, so it is no FaceNet: {ADVICE}"
-            )
-    width = arrays["Conv2d_1a_3x3/kernel"].shape[-1] / STEM_FILTERS
-    embedding_size = arrays["Bottleneck/kernel"].shape[-1]
-    if width not in (0.5, 1.0) or embedding_size != 128:
-        raise WeightsError(
-            f"{path}: expected width 0.5 or 1.0 and 128 outputs, received width {width:g} and "
-            f"{embedding_size} outputs, whose input standardisation is unknown: {ADVICE}"
-        )
-    return build_inception_resnet_v1(width, embedding_size)
-
-
-def _assign(path, arrays, network):
-    """Give every variable of a network its array, each array used exactly once."""
-    variables = {
-        f"{layer.name}/{variable.name}": variable
-        for layer in network.layers
-        for variable in layer.weights
-    }
-    missing = sorted(variables.keys() - arrays.keys())
-    unknown = sorted(arrays.keys() - variables.keys())
-    if missing or unknown:
-        raise WeightsError(
-            f"{path} does not fit Inception-ResNet-v1: {len(missing)} arrays missing "
-            f"({', '.join(missing[:3])}), {len(unknown)} unknown ({', '.join(unknown[:3])}): "
-            f"{ADVICE}"
-        )
-    for name, variable in variables.items():
-        variable.assign(_checked_array(path, name, arrays[name], tuple(variable.shape)))
-
-
-def _checked_array(path, name, array, shape):
-    if array.shape != shape or array.dtype.kind != "f":
-        raise WeightsError(
-            f"{path}: {name} should be floats of shape {shape}, is {array.dtype} "
-            f"{array.shape}: {ADVICE}"
-        )
-    array = array.astype(np.float32)
-    if not np.isfinite(array).all():
-        raise WeightsError(f"{path}: {name} holds values that are not finite: {ADVICE}")
-    if name.endswith("moving_variance") and (array < 0).any():
-        raise WeightsError(f"{path}: {name} holds a negative variance: {ADVICE}")
-    return array
+def _what_else(start):
+    """Return what a file is that is no weight file, judging by its first bytes."""
+    text = start.lstrip().lower()
+    if not start:
+        return "is empty"
+    if start[:4] == HDF5_START:
+        return "is HDF5 cut off at its beginning"
+    if text.startswith((b"<!doctype", b"<html")):
+        return "is a web page, saved in place of the file: download it again"
+    if text.startswith(b"version https://git-lfs"):
+        return "is a Git LFS pointer, not the file it points to: run git lfs pull"
+    return "is neither .npz nor HDF5 (.h5) nor of PyTorch (.pt), or its beginning is damaged"
