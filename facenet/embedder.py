@@ -47,7 +47,7 @@ class FaceNet:
         self.network = weights.network
         self.network.trainable = False
         self.embedding_size = self.network.output_shape[-1]
-        own_input = choose_input(weights.contents.format, self.embedding_size)
+        own_input = choose_input(self.embedding_size)
         self.input_name = own_input if input_name == AUTO else input_name
         if self.input_name is None:
             raise WeightsError(

@@ -6,8 +6,6 @@ Every network was trained on 160x160 RGB faces, but not on the same numbers.
 import numpy as np
 from keras import ops
 
-from facenet.contents import KERAS_FACENET
-
 AUTO = "auto"
 
 
@@ -37,7 +35,7 @@ def fixed_128(faces):
 
 
 def fixed_127_5(faces):
-    """Return (x - 127.5) / 127.5 of 0..255 pixels: what keras-facenet feeds its 2018 networks."""
+    """Return (x - 127.5) / 127.5 of 0..255 pixels: what keras-facenet feeds those of 2018."""
     return faces
 
 
@@ -60,21 +58,16 @@ DESCRIPTIONS = {
 }
 
 
-def choose_input(file_format, embedding_size):
+def choose_input(embedding_size):
     """Return the name of the standardisation that belongs to a weight file.
 
     The length of the embedding tells Sandberg's 2017 networks (128-d) from those of 2018 (512-d),
     from which all published files were converted.
 
     Args:
-        file_format: one of the constants of `contents.py`.
         embedding_size: length of the embedding.
 
     Returns:
         Key of `INPUTS`; None if no published network has embeddings of this length.
     """
-    if embedding_size == 128:
-        return "prewhiten"
-    if embedding_size == 512:
-        return "fixed_127.5" if file_format == KERAS_FACENET else "fixed_128"
-    return None
+    return {128: "prewhiten", 512: "fixed_128"}.get(embedding_size)

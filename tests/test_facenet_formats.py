@@ -88,7 +88,7 @@ KERAS_2_FILES = {
         {"model": False, "ends_normalized": True},
         512,
         "keras-facenet",
-        "fixed_127.5",
+        "fixed_128",
     ),
     "keras-facenet 2017": (
         {"ends_normalized": True, "as_bytes": False},

@@ -264,8 +264,8 @@ KERAS_2 = {
     "facenet_keras_weights.h5": ((128,), False, "prewhiten"),
     "facenet_weights.h5": ((128, deepface_name), False, "prewhiten"),
     "facenet512_weights.h5": ((512, deepface_name), False, "fixed_128"),
-    "20180402-114759-weights.h5": ((512, str, True), False, "fixed_127.5"),
-    "20180402-114759.h5": ((512, str, True), True, "fixed_127.5"),
+    "20180402-114759-weights.h5": ((512, str, True), False, "fixed_128"),
+    "20180402-114759.h5": ((512, str, True), True, "fixed_128"),
 }
 
 
