@@ -333,6 +333,7 @@ class Work:
         self.left += len(found) - len(squares)
         folder = task.result.with_name(task.result.stem.removesuffix("_sr") + "_faces")
         pictures = [cut_out(photograph, square) for square in squares]
+        photograph = photograph.copy()
         for start in range(0, len(pictures), batch_size):
             faces = self.faces(pictures[start : start + batch_size])
             for number, face in enumerate(faces, start=start + 1):
