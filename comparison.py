@@ -128,8 +128,8 @@ def _fit(pixels, size):
 
 def _shorten(name, space, draw, font):
     """Return a name as it is, or its end behind an ellipsis, no longer than `space` pixels."""
-    # Names that are no text on this system hold what no font can draw.
-    name = name.encode(errors="replace").decode()
+    # Names may hold bytes that are no text, and line breaks.
+    name = "".join(c if c.isprintable() else "?" for c in name)
     if draw.textlength(name, font) <= space:
         return name
     while name and draw.textlength(f"…{name}", font) > space:

@@ -6,9 +6,7 @@ its nine kinds of layers are quickly named, and the result is compared with Kera
 
 import keras
 import numpy as np
-import onnx
 from keras import layers
-from onnx import TensorProto, helper, numpy_helper
 
 OPSET = 17  # understood by ONNX Runtime since 1.12
 IR_VERSION = 8  # the file format of that opset
@@ -28,6 +26,9 @@ def build_onnx(network, input_name, output_name):
     Raises:
         NotImplementedError: the network has a layer that `build_unet` does not use.
     """
+    import onnx
+    from onnx import TensorProto, helper, numpy_helper
+
     # ONNX convolves (B, 3, S, S): one transposition at either end, none between.
     nodes = [helper.make_node("Transpose", [input_name], ["channels_first"], perm=[0, 3, 1, 2])]
     weights = []

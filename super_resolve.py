@@ -315,16 +315,17 @@ class Work:
         Yields:
             1 for every task that has been settled.
         """
+        sources = {_identity(task.source) for task in tasks}
         for task in tasks:
             photograph = self._read(task, float("inf"))
             if photograph is not None:
                 try:
-                    self._do_photograph(task, photograph, detector, batch_size)
+                    self._do_photograph(task, photograph, detector, batch_size, sources)
                 except OSError as error:
                     self._fail(task, str(error))
             yield 1
 
-    def _do_photograph(self, task, photograph, detector, batch_size):
+    def _do_photograph(self, task, photograph, detector, batch_size, sources):
         found, size = detector(photograph), self._super_resolve.size
         squares = [square for square in found if square[-1] < size]
         if not squares:
@@ -339,6 +340,8 @@ class Work:
             for number, face in enumerate(faces, start=start + 1):
                 put_back(photograph, squares[number - 1], face.sr)
                 path = folder / f"{number}_sr.png"
+                if path.exists() and _identity(path) in sources:
+                    raise OSError(f"{task.source}: a face of it would replace the source {path}")
                 write_picture(path, face.sr)
                 self._show(task, face, path, f"{task.name}, face {number}")
         write_picture(task.result, photograph)
