@@ -252,10 +252,10 @@ def parse(arguments):
         missing = [p for p in exporter.packages if importlib.util.find_spec(p) is None]
         if missing:
             wanted = " ".join(missing).replace("_", "-")
-            message = f"{exporter.file} needs: pip install {wanted}"
+            message = f"{exporter.file} needs a package: pip install {wanted}"
             if options.formats:
                 parser.error(message)
-            print(f"Left out {message}")
+            print(f"Left out: {message}")
         else:
             chosen.append(exporter)
     try:

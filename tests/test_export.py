@@ -199,7 +199,7 @@ def test_without_optional_packages_the_rest_is_exported(run, monkeypatch):
     monkeypatch.setattr(export, "EXPORTERS", (export.EXPORTERS[0], export.EXPORTERS[-1]))
     code, out, err = run()
     assert code == 0, err
-    assert "Left out ipu_net.onnx needs: pip install onnx onnxruntime" in out
+    assert "Left out: ipu_net.onnx needs a package: pip install onnx onnxruntime" in out
     assert left_over() == ["ipu_net.keras"]
 
 
