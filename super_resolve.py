@@ -190,10 +190,10 @@ def read_picture(path, longest):
         with Image.open(path) as image:
             if max(image.size) > longest:
                 exif = image.getexif()
-                image.draft("RGB", (longest, longest))  # a JPEG is decoded at a smaller scale
                 if image.mode in ("1", "P") or "transparency" in image.info:
                     image = image.convert("RGBA")
-                image.thumbnail((longest, longest), Image.Resampling.BICUBIC, reducing_gap=3)
+                # Of a JPEG, this decodes a smaller scale alone.
+                image.thumbnail((longest, longest), Image.Resampling.BICUBIC)
                 reduced = io.BytesIO()
                 image.save(reduced, "TIFF", exif=exif)
                 return read_pixels(reduced)

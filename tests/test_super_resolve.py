@@ -226,7 +226,10 @@ def test_a_large_jpeg_is_never_decoded_in_full(tmp_path):
 
     path = tmp_path / "wide.jpg"
     Image.new("RGB", (10_000, 7_000), (10, 200, 30)).save(path)
-    Path("/proc/self/clear_refs").write_text("5")  # the peak starts anew
+    try:
+        Path("/proc/self/clear_refs").write_text("5")  # the peak starts anew
+    except OSError:
+        pytest.skip("this system does not measure the peak of memory")
     before = status("VmRSS")
     assert super_resolve.read_picture(path, 512).shape == (358, 512, 3)
     assert status("VmHWM") - before < 100  # MB; all pixels would take 280
