@@ -192,6 +192,8 @@ def read_picture(path, longest):
                 exif = image.getexif()
                 if image.mode in ("1", "P") or "transparency" in image.info:
                     image = image.convert("RGBA")
+                elif image.mode.startswith("I;"):  # 16 bits, which Pillow cannot reduce
+                    image = image.convert("I")
                 # Of a JPEG, this decodes a smaller scale alone.
                 image.thumbnail((longest, longest), Image.Resampling.BICUBIC)
                 reduced = io.BytesIO()

@@ -178,6 +178,8 @@ def hard_pictures(folder, large):
     grey = np.zeros(red.shape[:2], np.uint16)
     grey[: scale // 2] = 51400
     Image.fromarray(grey).save(folder / "sixteen.png")
+    Image.fromarray(grey).save(folder / "sixteen.tif")
+    image.convert("LA").save(folder / "greyalpha.png")
     Image.fromarray(red[..., 0]).convert("1").save(folder / "bits.png")
     keyed = image.copy()
     keyed.save(folder / "keyed.png", transparency=(0, 0, 0))
@@ -194,6 +196,8 @@ def test_all_kinds_of_pictures_are_read(tmp_path, large):
         "alpha.png": (red, white),
         "palette.png": (red, black),
         "sixteen.png": ((200,) * 3, black),
+        "sixteen.tif": ((200,) * 3, black),
+        "greyalpha.png": ((76,) * 3, black),
         "bits.png": (white, black),
         "keyed.png": (red, white),
     }
