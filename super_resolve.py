@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import tensorflow as tf
-from PIL import Image
+from PIL import ExifTags, Image
 from sklearn.metrics.pairwise import paired_cosine_distances
 from tqdm import tqdm
 
@@ -28,6 +28,7 @@ BATCH_SIZE = {"CPU": 16, "GPU": 64}  # faces at a time; more gained nothing on t
 READ_SIZE = 4  # larger pictures are reduced to this many times the network's size on reading
 TELLING_SIZE = (11, 8)  # (height, width) in pixels below which a face hardly tells who it is
 NO_SIMILARITY = float("nan")
+ORIENTATION = ExifTags.Base.Orientation
 
 DESCRIPTION = """\
 Super-resolve faces with a network that train.py trained.
@@ -188,8 +189,9 @@ def read_picture(path, longest):
     """
     try:
         with Image.open(path) as image:
-            if max(image.size) > longest:
-                exif = image.getexif()
+            if max(image.size) > longest and image.mode != "F":  # which read_pixels refuses
+                exif = Image.Exif()  # a TIFF's own holds its size as well
+                exif[ORIENTATION] = image.getexif().get(ORIENTATION, 1)
                 if image.mode in ("1", "P") or "transparency" in image.info:
                     image = image.convert("RGBA")
                 elif image.mode.startswith("I;"):  # 16 bits, which Pillow cannot reduce

@@ -247,21 +247,23 @@ def test_broken_files_are_named_and_the_others_done(work, capsys):
     work.picture("in/cut.jpg", (640, 640))
     data = Path("in/cut.jpg").read_bytes()
     Path("in/cut.jpg").write_bytes(data[: len(data) // 2])
+    Image.fromarray(np.ones((600, 600), np.float32)).save("in/floats.tif")
     Path("in/text.jpg").write_text("no image")
     Path("in/empty.png").touch()
     Path("nothing").mkdir()
     code, out, err = work.run("in", "missing.png", "nothing", capsys=capsys)
     assert code == 1
     assert work.results() == ["whole_sr.png"]
-    assert "Done     1 of 7 pictures" in out
+    assert "Done     1 of 8 pictures" in out
     named = [line for line in err.splitlines() if line.startswith("Not done: ")]
-    assert len(named) == 6
-    for name in ("in/cut.png", "in/cut.jpg", "in/text.jpg", "in/empty.png", "missing.png"):
+    assert len(named) == 7
+    broken = {f"in/{n}" for n in ("cut.png", "cut.jpg", "floats.tif", "text.jpg", "empty.png")}
+    for name in {*broken, "missing.png"}:
         assert sum(f"Not done: {name}: " in line for line in named) == 1
+    assert "Not done: in/floats.tif: pixels are floating-point numbers" in err
     assert sum("nothing holds no image" in line for line in named) == 1
-    assert {row["source"] for row in work.report() if row["problem"]} == {
-        *("in/cut.png", "in/cut.jpg", "in/text.jpg", "in/empty.png", "missing.png", "nothing")
-    }
+    problems = {row["source"] for row in work.report() if row["problem"]}
+    assert problems == {*broken, "missing.png", "nothing"}
 
 
 # --- Where results go ---
