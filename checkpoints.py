@@ -118,12 +118,20 @@ def _step(path):
 
 
 def _arrays(variables):
-    """Return {name: array}; the running number keeps equal paths apart."""
-    return {f"{i:03d}/{v.path}": np.asarray(v) for i, v in enumerate(variables)}
+    return {name: np.asarray(v) for name, v in zip(_names(variables), variables, strict=True)}
+
+
+def _names(variables):
+    """Name variables by path; the running number keeps equal paths apart.
+
+    Keras numbers seed generators through the whole process, so their numbers are left out.
+    """
+    paths = [re.sub(r"^seed_generator_\d+", "seed_generator", v.path) for v in variables]
+    return [f"{i:03d}/{path}" for i, path in enumerate(paths)]
 
 
 def _assign(path, variables, arrays):
-    expected = {f"{i:03d}/{v.path}": tuple(v.shape) for i, v in enumerate(variables)}
+    expected = {name: tuple(v.shape) for name, v in zip(_names(variables), variables, strict=True)}
     found = {name: array.shape for name, array in arrays.items()}
     if expected != found:
         different = sorted(set(expected.items()) ^ set(found.items()))

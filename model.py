@@ -6,6 +6,7 @@ It needs Keras alone, so it runs on every Keras backend.
 import itertools
 
 import keras
+import numpy as np
 from keras import layers
 
 # One row per downsampling step: filters, batch norm.     Output for a 128x128 face.
@@ -32,6 +33,7 @@ KERNEL_SIZE = 4
 LEAKY_SLOPE = 0.3  # the original relies on this default of Keras; pix2pix itself has 0.2
 BATCH_NORM = {"momentum": 0.99, "epsilon": 1e-3}  # Keras' defaults, as in the original
 INITIAL_STDDEV = 0.02
+GAIN_BEFORE_TANH = 1.2  # tanh(1.2 x) is closest to x, on average over [-1, 1]
 DOWNSAMPLING = 2 ** len(ENCODER)
 
 
@@ -77,6 +79,37 @@ def build_unet(image_size=128, seed=None):
     # float32 under mixed precision too: 16 bits would cost the picture visible steps.
     outputs = layers.Activation("tanh", dtype="float32", name="sr_faces")(x)
     return keras.Model(inputs, outputs, name="ipu_net")
+
+
+def start_from_input(unet):
+    """Set the outermost weights so that the untrained U-Net returns nearly the face it is given.
+
+    The first convolution then hands the pixels, as they are and negated, through the outermost
+    skip to the last one, which puts them together again; all that comes from deeper starts at
+    zero. Training so begins at bicubic enlargement and only has to learn what that lacks. Source:
+    ours; the network stays the same, only its initial weights differ.
+
+    Args:
+        unet: network of `build_unet`; changed in place.
+
+    Raises:
+        ValueError: `ENCODER` was edited and begins with fewer than 24 filters.
+    """
+    first, last = unet.get_layer("down_1_conv"), unet.get_layer("up_7_conv")
+    read = np.array(first.get_weights()[0])
+    write = np.zeros(last.kernel.shape, "float32")
+    skip = write[..., -read.shape[-1] :]
+    if read.shape[-1] < 24:  # 2x2 pixels of 3 colours, twice
+        raise ValueError(f"ENCODER must begin with 24 filters or more, not {read.shape[-1]}")
+    # A stride-2 window of 4x4 pixels has its own 2x2 in the middle.
+    pixels = itertools.product((1, 2), (1, 2), range(3), (1.0, -1.0))
+    for i, (row, column, color, sign) in enumerate(pixels):
+        read[..., i] = 0.0
+        read[row, column, color, i] = sign
+        # leaky(x) - leaky(-x) = (1 + slope) * x
+        skip[row, column, color, i] = sign * GAIN_BEFORE_TANH / (1.0 + LEAKY_SLOPE)
+    first.set_weights([read])
+    last.set_weights([write, *last.get_weights()[1:]])
 
 
 def _down(x, filters, batch_norm, seeds, name):

@@ -17,6 +17,7 @@ from tqdm import tqdm
 import hardware
 import losses
 from checkpoints import CheckpointError
+from cpu_gradients import with_fast_gradients
 from data import (
     LOW_RESOLUTIONS,
     DataError,
@@ -29,8 +30,16 @@ from data import (
 )
 from facenet import EMBEDDED_WEIGHTS, FaceNet, WeightsError, resize_bicubic
 from metrics import HeldOut
-from model import build_unet
-from run import Run, Settings, Stopped, StopSignals, TrainingError, write_config
+from model import build_unet, start_from_input
+from run import (
+    Run,
+    Settings,
+    Stopped,
+    StopSignals,
+    TrainingError,
+    make_writable,
+    write_config,
+)
 
 # --- Paths ---
 TRAIN_DIR = Path(__file__).parent / "samples"  # one folder per identity; VGGFace2: "VGGFace2/train"
@@ -46,17 +55,18 @@ SMALLEST_CROP = 0.92  # training squares are drawn with this to 1 times the larg
 MIRROR = True  # mirror half of the training faces (ours)
 
 # --- Optimisation ---
-EPOCHS = 8  # passes over the training faces; original: 50, on VGGFace2
+EPOCHS = 11  # passes over the training faces; original: 50, on VGGFace2
 BATCH_SIZE = 8  # faces per step; original: 64
 LEARNING_RATE = 1e-3  # of Adam; original: 2e-4
 COSINE_DECAY = True  # from LEARNING_RATE to 0; False keeps it constant, as the original (ours)
 ADAM_BETA_1 = 0.5  # (original)
+START_FROM_INPUT = True  # the untrained network returns its input; original: noise (ours)
 SEED = 0  # of weights, dropout, order and degradation: the same seed, the same run
 
 # --- Loss weights ---
 PIXEL_WEIGHT = 5.0  # (original)
-EMBEDDING_WEIGHT = 0.1  # original: 1.0, without gradient; with it, see README (ours)
-IDENTITY_SIZE = 32  # pixels at which FaceNet sees faces; original: 128, as they are (ours)
+EMBEDDING_WEIGHT = 0.2  # original: 1.0, without gradient; with it, see README (ours)
+IDENTITY_SIZE = 16  # pixels at which FaceNet sees faces; original: 128, as they are (ours)
 
 # --- Hardware ---
 PRECISION = "auto"  # "float32", "bfloat16", "float16", or "auto": 16 bits where hardware gains
@@ -98,6 +108,12 @@ def check_constants():
     def is_number(name, least, most=float("inf")):
         return isinstance(constants[name], int | float) and least <= constants[name] <= most
 
+    def is_sizes(name):
+        return bool(constants[name]) and all(
+            len(size) == 2 and all(isinstance(n, int) and n >= 1 for n in size)
+            for size in constants[name]
+        )
+
     counts = "EPOCHS BATCH_SIZE IDENTITY_SIZE HELD_OUT_IDENTITIES VALIDATION_FACES REPORT_FACES"
     counts += " SAMPLE_FACES SAVE_STEPS KEEP_CHECKPOINTS"
     rules = [
@@ -109,6 +125,10 @@ def check_constants():
         ("ADAM_BETA_1", is_number("ADAM_BETA_1", 0, 0.9999), "a number from 0 to 0.9999"),
         ("PIXEL_WEIGHT", is_number("PIXEL_WEIGHT", 0), "a number from 0"),
         ("EMBEDDING_WEIGHT", is_number("EMBEDDING_WEIGHT", 0), "a number from 0"),
+        *(
+            (name, is_sizes(name), "a list of (height, width) in pixels")
+            for name in ("LOW_RESOLUTIONS", "SAMPLE_RESOLUTIONS")
+        ),
         ("PRECISION", PRECISION in hardware.PRECISIONS, f"one of {hardware.PRECISIONS}"),
     ]
     for name, holds, wanted in rules:
@@ -215,6 +235,7 @@ def main():
     constants = {name: value for name, value in globals().items() if name.isupper()}
     resumable = constants.pop("RESUMABLE_CONSTANTS")
     check_constants()
+    make_writable(Path(OUTPUT_DIR))
     with StopSignals() as stop:
         # Faces
         training_paths = find_faces(TRAIN_DIR)
@@ -240,6 +261,11 @@ def main():
         precision, device = hardware.use_hardware(PRECISION)
         facenet = FaceNet(FACENET_WEIGHTS)
         unet = build_unet(IMAGE_SIZE, SEED)
+        architecture = hashlib.sha256(unet.to_json().encode()).hexdigest()[:16]
+        if START_FROM_INPUT:
+            start_from_input(unet)
+        if not tf.config.list_physical_devices("GPU"):
+            unet = with_fast_gradients(unet)
         # A schedule in both cases: a plain number would become a variable that checkpoints restore.
         final_part = 0.0 if COSINE_DECAY else 1.0
         learning_rate = keras.optimizers.schedules.CosineDecay(
@@ -266,7 +292,7 @@ def main():
         recipe |= {
             "precision": precision,
             "FaceNet": facenet.fingerprint,
-            "U-Net": hashlib.sha256(unet.to_json().encode()).hexdigest()[:16],
+            "U-Net": architecture,
             "training faces": fingerprint(training_paths, TRAIN_DIR),
         }
         embed = tf.function(facenet, reduce_retracing=True)

@@ -79,7 +79,8 @@ class Project:
     def _narrow(self, table):
         import model
 
-        return tuple((filters // 8, option) for filters, option in getattr(model, table))
+        # 24 is what `start_from_input` needs for the pixels.
+        return tuple((max(24, filters // 8), option) for filters, option in getattr(model, table))
 
     def edit(self, file, **constants):
         path = self.folder / file

@@ -32,6 +32,14 @@ def test_what_was_saved_comes_back(tmp_path):
     assert messages == []
 
 
+def test_a_checkpoint_serves_a_network_built_later_in_the_same_process(tmp_path):
+    first, second = ([keras.random.SeedGenerator(seed).state] for seed in (1, 2))
+    assert first[0].path != second[0].path
+    save_checkpoint(tmp_path, 5, first, {})
+    load_newest_checkpoint(tmp_path, second)
+    np.testing.assert_array_equal(first[0], second[0])
+
+
 def test_without_checkpoints_nothing_is_restored(tmp_path):
     fresh = variables(0)
     assert load_newest_checkpoint(tmp_path / "none", fresh) == (None, [])

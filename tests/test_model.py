@@ -2,7 +2,7 @@ import keras
 import numpy as np
 import pytest
 
-from model import build_unet
+from model import build_unet, start_from_input
 
 
 @pytest.fixture(scope="module")
@@ -82,6 +82,18 @@ def test_the_same_seed_gives_the_same_weights(unet):
     weights = [w for w in again.get_weights() if w.ndim == 4]
     assert not np.array_equal(weights[4], weights[5])  # layers of equal shape, other numbers
     assert abs(weights[4].std() - 0.02) < 1e-4
+
+
+def test_started_from_its_input_the_untrained_network_returns_the_face():
+    unet = build_unet(seed=0)
+    start_from_input(unet)
+    faces = np.random.default_rng(0).uniform(-1, 1, (2, 128, 128, 3)).astype("float32")
+    sr_faces = np.asarray(unet(faces, training=False))
+    np.testing.assert_allclose(sr_faces, np.tanh(1.2 * faces), atol=1e-5)
+    # Only the first and the last layer are touched, and of the first what carries no pixels.
+    for a, b in zip(unet.weights[1:-2], build_unet(seed=0).weights[1:-2], strict=True):
+        np.testing.assert_array_equal(a, b)
+    assert abs(np.asarray(unet.weights[0])[..., 24:].std() - 0.02) < 1e-3
 
 
 def test_larger_multiples_of_128_work_and_other_sizes_are_refused():

@@ -279,6 +279,8 @@ def test_mistakes_are_named_in_one_line(tmp_path, face_folder):
     assert_one_line(project, "BATCH_SIZE to at most 12", BATCH_SIZE=13)
     assert_one_line(project, "KEEP_CHECKPOINTS must be an integer from 1", KEEP_CHECKPOINTS=3.0)
     project.edit("train.py", BATCH_SIZE=4, KEEP_CHECKPOINTS=3)
+    assert_one_line(project, "SAMPLE_RESOLUTIONS must be", SAMPLE_RESOLUTIONS=((7, 0),))
+    project.edit("train.py", SAMPLE_RESOLUTIONS=((7, 6),))
     assert_one_line(project, "no FaceNet weight file at none.h5", FACENET_WEIGHTS="none.h5")
 
 
