@@ -1,0 +1,98 @@
+"""Faces in photographs: finding them, cutting them out, putting them back. Needs `mtcnn`."""
+
+import importlib.resources
+import importlib.util
+
+import numpy as np
+from PIL import Image
+
+# MTCNN's box around a face is this much of the height of the pictures that the network was
+# trained on, and its middle lies here in them: medians over 80 sample faces.
+BOX_HEIGHT, BOX_MIDDLE = 0.88, 0.55
+SMALLEST_FACE = 12  # pixels; MTCNN's smallest window
+LEAST_CONFIDENCE = 0.9
+LONGEST_SIDE = 2048  # larger photographs are reduced to search them, so that memory stays small
+FEATHER = 0.1  # of the side: the border in which a face fades into its photograph
+
+
+class DetectorError(RuntimeError):
+    """The optional face detector cannot be used."""
+
+
+class FaceDetector:
+    """Finds the faces of a photograph and cuts squares around them like those of the training."""
+
+    def __init__(self):
+        """Load MTCNN.
+
+        Raises:
+            DetectorError: the package is not installed.
+        """
+        if importlib.util.find_spec("mtcnn") is None:
+            raise DetectorError("--detect needs a package: pip install mtcnn")
+        from mtcnn import MTCNN
+        from mtcnn.stages import StageONet, StagePNet, StageRNet
+
+        # Given only names, mtcnn would unpickle files of these names in the current folder.
+        weights = importlib.resources.files("mtcnn") / "assets" / "weights"
+        stages = {"pnet.lz4": StagePNet, "rnet.lz4": StageRNet, "onet.lz4": StageONet}
+        self._detector = MTCNN([stage(weights=str(weights / n)) for n, stage in stages.items()])
+
+    def __call__(self, photograph):
+        """Find faces.
+
+        Args:
+            photograph: uint8 RGB (H, W, 3).
+
+        Returns:
+            List of squares (top, left, side) in pixels, from the top of the photograph down; they
+            may reach beyond its edges.
+        """
+        factor = max(1.0, max(photograph.shape[:2]) / LONGEST_SIDE)
+        searched = photograph
+        if factor > 1.0:
+            height, width = photograph.shape[:2]
+            image = Image.fromarray(photograph)
+            size = max(1, round(width / factor)), max(1, round(height / factor))
+            searched = np.asarray(image.resize(size, Image.Resampling.BICUBIC, reducing_gap=2))
+        found = self._detector.detect_faces(searched, min_face_size=SMALLEST_FACE)
+        boxes = [face["box"] for face in found if face["confidence"] >= LEAST_CONFIDENCE]
+        return sorted(_square([edge * factor for edge in box]) for box in boxes)
+
+
+def _square(box):
+    left, top, width, height = box
+    side = max(width, height) / BOX_HEIGHT
+    y, x = top + height / 2 - BOX_MIDDLE * side, left + width / 2 - side / 2
+    return round(y), round(x), max(1, round(side))
+
+
+def cut_out(photograph, square):
+    """Return the pixels in a square (top, left, side), edges repeated where it reaches beyond."""
+    top, left, side = square
+    steps = np.arange(side)
+    rows = photograph.take(top + steps, axis=0, mode="clip")
+    return rows.take(left + steps, axis=1, mode="clip")
+
+
+def put_back(photograph, square, face):
+    """Lay a face over its square of a photograph, fading at its border.
+
+    Args:
+        photograph: uint8 RGB (H, W, 3), changed in place.
+        square: (top, left, side) in pixels, see `FaceDetector`.
+        face: uint8 RGB (S, S, 3), resized to the side of the square.
+    """
+    top, left, side = square
+    image = Image.fromarray(face).resize((side, side), Image.Resampling.BICUBIC)
+    height, width = photograph.shape[:2]
+    rows = slice(max(0, -top), min(side, height - top))
+    columns = slice(max(0, -left), min(side, width - left))
+    from_edge = np.minimum(np.arange(side), np.arange(side)[::-1]) + 0.5
+    ramp = np.minimum(1.0, from_edge / max(1.0, FEATHER * side))
+    weight = np.outer(ramp, ramp)[rows, columns, None]
+    target = photograph[
+        top + rows.start : top + rows.stop, left + columns.start : left + columns.stop
+    ]
+    mixed = weight * np.asarray(image)[rows, columns] + (1.0 - weight) * target
+    target[:] = np.round(mixed)
