@@ -14,7 +14,7 @@ def with_fast_gradients(network):
 
     Args:
         network: `keras.Model`; of its layers, stride-2 4x4 convolutions and transposed
-            convolutions with "same" padding and without bias are replaced.
+            convolutions with "same" padding, without bias and activation, are replaced.
 
     Returns:
         `keras.Model` with the same weights, in the same order, and the same outputs.
@@ -22,10 +22,9 @@ def with_fast_gradients(network):
 
     def copy(layer):
         config = layer.get_config()
-        fitting = config.get("kernel_size") == (4, 4) and not config["use_bias"]
-        kinds = {layers.Conv2D: _Conv2D, layers.Conv2DTranspose: _Conv2DTranspose}
-        kind = kinds.get(type(layer), type(layer)) if fitting else type(layer)
-        return kind.from_config(config)
+        is_known = all(config.get(name) == value for name, value in FITTING.items())
+        kind = FAST.get(type(layer)) if is_known else None
+        return (kind or type(layer)).from_config(config)
 
     fast = keras.models.clone_model(network, clone_function=copy)
     fast.set_weights(network.get_weights())
@@ -40,6 +39,18 @@ class _Conv2D(layers.Conv2D):
 class _Conv2DTranspose(layers.Conv2DTranspose):
     def call(self, inputs):
         return _enlarge(inputs, tf.cast(self.kernel, inputs.dtype))
+
+
+FAST = {layers.Conv2D: _Conv2D, layers.Conv2DTranspose: _Conv2DTranspose}
+FITTING = {
+    "kernel_size": (4, 4),
+    "strides": (2, 2),
+    "padding": "same",
+    "dilation_rate": (1, 1),
+    "data_format": "channels_last",
+    "use_bias": False,
+    "activation": "linear",
+}
 
 
 @tf.custom_gradient

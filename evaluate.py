@@ -93,7 +93,7 @@ def main():
     hardware.use_hardware("float32")
     unet = keras.models.load_model(network_path, compile=False)
     super_resolve = tf.function(functools.partial(unet, training=False))
-    facenet = FaceNet(constants["FACENET_WEIGHTS"], constants["FACENET_INPUT"])
+    facenet = FaceNet(constants["FACENET_WEIGHTS"], constants.get("FACENET_INPUT", "auto"))
     recognisers = {"FaceNet, the recogniser of the loss": tf.function(facenet)}
     if embed := dlib_recogniser(to_faces(pixels)):
         recognisers["dlib, a recogniser that was not in the loss"] = embed

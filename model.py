@@ -33,6 +33,7 @@ KERNEL_SIZE = 4
 LEAKY_SLOPE = 0.3  # the original relies on this default of Keras; pix2pix itself has 0.2
 BATCH_NORM = {"momentum": 0.99, "epsilon": 1e-3}  # Keras' defaults, as in the original
 INITIAL_STDDEV = 0.02
+LEAST_FILTERS = 24  # of the first step to start from the input: 2x2 pixels of 3 colours, twice
 GAIN_BEFORE_TANH = 1.2  # tanh(1.2 x) is closest to x, on average over [-1, 1]
 DOWNSAMPLING = 2 ** len(ENCODER)
 
@@ -93,14 +94,16 @@ def start_from_input(unet):
         unet: network of `build_unet`; changed in place.
 
     Raises:
-        ValueError: `ENCODER` was edited and begins with fewer than 24 filters.
+        ValueError: `ENCODER` was edited and begins with fewer than `LEAST_FILTERS`.
     """
     first, last = unet.get_layer("down_1_conv"), unet.get_layer("up_7_conv")
     read = np.array(first.get_weights()[0])
     write = np.zeros(last.kernel.shape, "float32")
     skip = write[..., -read.shape[-1] :]
-    if read.shape[-1] < 24:  # 2x2 pixels of 3 colours, twice
-        raise ValueError(f"ENCODER must begin with 24 filters or more, not {read.shape[-1]}")
+    if read.shape[-1] < LEAST_FILTERS:
+        raise ValueError(
+            f"ENCODER must begin with {LEAST_FILTERS} filters or more, not {read.shape[-1]}"
+        )
     # A stride-2 window of 4x4 pixels has its own 2x2 in the middle.
     pixels = itertools.product((1, 2), (1, 2), range(3), (1.0, -1.0))
     for i, (row, column, color, sign) in enumerate(pixels):

@@ -30,7 +30,7 @@ from data import (
 )
 from facenet import EMBEDDED_WEIGHTS, FaceNet, WeightsError, resize_bicubic
 from metrics import HeldOut
-from model import build_unet, start_from_input
+from model import ENCODER, LEAST_FILTERS, build_unet, start_from_input
 from run import (
     Run,
     Settings,
@@ -111,14 +111,21 @@ def check_constants():
         return isinstance(constants[name], int | float) and least <= constants[name] <= most
 
     def is_sizes(name):
-        return bool(constants[name]) and all(
-            len(size) == 2 and all(isinstance(n, int) and n >= 1 for n in size)
-            for size in constants[name]
+        sizes = constants[name]
+        return isinstance(sizes, list | tuple) and all(
+            isinstance(size, list | tuple)
+            and len(size) == 2
+            and all(isinstance(n, int) and n >= 1 for n in size)
+            for size in sizes or [None]
         )
 
     counts = "EPOCHS BATCH_SIZE IDENTITY_SIZE HELD_OUT_IDENTITIES VALIDATION_FACES REPORT_FACES"
     counts += " SAMPLE_FACES SAVE_STEPS KEEP_CHECKPOINTS"
+    paths = ["TRAIN_DIR", "FACENET_WEIGHTS", "OUTPUT_DIR"]
+    if VALIDATION_DIR is not None:
+        paths.append("VALIDATION_DIR")
     rules = [
+        *((name, isinstance(constants[name], str | Path), "a path") for name in paths),
         *((name, is_integer(name, 1), "an integer from 1") for name in counts.split()),
         ("SEED", is_integer("SEED", 0), "an integer from 0"),
         ("IMAGE_SIZE", is_integer("IMAGE_SIZE", 128) and IMAGE_SIZE % 128 == 0, "128, 256, ..."),
@@ -130,6 +137,11 @@ def check_constants():
         *(
             (name, is_sizes(name), "a list of (height, width) in pixels")
             for name in ("LOW_RESOLUTIONS", "SAMPLE_RESOLUTIONS")
+        ),
+        (
+            "START_FROM_INPUT",
+            not START_FROM_INPUT or ENCODER[0][0] >= LEAST_FILTERS,
+            f"False if ENCODER in model.py begins with fewer than {LEAST_FILTERS} filters",
         ),
         ("PRECISION", PRECISION in hardware.PRECISIONS, f"one of {hardware.PRECISIONS}"),
     ]

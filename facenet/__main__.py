@@ -1,6 +1,6 @@
-"""Say what a FaceNet weight file is and try it on faces: `python -m facenet PATH`.
+"""Say what a FaceNet weight file is and try it on faces: `python -m facenet PATH [INPUT]`.
 
-Without PATH, the embedded network is tried.
+Without PATH, the embedded network is tried. INPUT is what `FACENET_INPUT` of `train.py` is.
 """
 
 import sys
@@ -11,6 +11,7 @@ from PIL import Image
 
 from facenet.embedder import FaceNet
 from facenet.errors import WeightsError
+from facenet.inputs import INPUTS
 
 SAMPLES = Path(__file__).parent.parent / "samples"
 IDENTITIES = 8
@@ -22,14 +23,15 @@ def main(arguments):
     """Print what a file is and how it does in each check.
 
     Args:
-        arguments: list of at most one path.
+        arguments: list of at most a path and the name of an input.
 
     Returns:
         Exit code: 0 if every check is passed, 1 if one fails or the file is refused.
     """
-    if len(arguments) > 1 or any(argument in ("-h", "--help") for argument in arguments):
-        print("usage: python -m facenet [PATH of a FaceNet weight file]")
-        return 2
+    wants_help = any(argument in ("-h", "--help") for argument in arguments)
+    if len(arguments) > 2 or wants_help:
+        print(f"usage: python -m facenet [PATH of a FaceNet weight file [{'|'.join(INPUTS)}]]")
+        return 0 if wants_help else 2
     try:
         facenet = FaceNet(*arguments)
         faces, identities = read_samples()

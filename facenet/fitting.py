@@ -44,7 +44,9 @@ def build_network(contents):
         array = _read(contents, name)
         gamma_name = _gamma_name(name)
         if has_gammas and gamma_name in shapes:
-            array = array * _read(contents, gamma_name)
+            with np.errstate(over="ignore"):
+                array = array * _read(contents, gamma_name)
+            _check_finite(contents, name, array)
         variable.assign(array)
     return network
 
@@ -93,12 +95,17 @@ def _read(contents, name):
     """Return an array as float32; refuse numbers that no trained network has."""
     with np.errstate(over="ignore"):
         array = contents.arrays[name].read().astype(np.float32)
-    own_name = contents.file_names.get(name, name)
-    if not np.isfinite(array).all():
-        raise WeightsError(f"holds values in {own_name} that are not finite")
+    _check_finite(contents, name, array)
     if name.endswith("/moving_variance") and (array < 0).any():
+        own_name = contents.file_names.get(name, name)
         raise WeightsError(f"holds a negative variance in {own_name}")
     return array
+
+
+def _check_finite(contents, name, array):
+    if not np.isfinite(array).all():
+        own_name = contents.file_names.get(name, name)
+        raise WeightsError(f"holds values in {own_name} that are not finite")
 
 
 def _gamma_name(name):

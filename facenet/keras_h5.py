@@ -184,13 +184,15 @@ def _member(parent, name):
         if link is None:
             raise WeightsError(f"lists {parent.name.rstrip('/')}/{name} and does not hold it")
         if not isinstance(link, h5py.HardLink):
-            raise WeightsError(f"has a link to elsewhere instead of {parent.name}/{name}")
+            raise WeightsError(
+                f"has a link to elsewhere instead of {parent.name.rstrip('/')}/{name}"
+            )
     return parent[name]
 
 
 def _stored_array(group, name):
     """Return a plain dataset as a `StoredArray`; refuse what would read other files or code."""
-    where = f"{group.name}/{name}"
+    where = f"{group.name.rstrip('/')}/{name}"
     dataset = _member(group, name)
     if not isinstance(dataset, h5py.Dataset) or dataset.is_virtual or dataset.external:
         raise WeightsError(f"holds {where}, which is not a plain array")

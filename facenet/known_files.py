@@ -3,7 +3,7 @@
 SOURCES = {
     "854ad94e95e8d4ebc73a6507246e87236a24619214df658a2270921f49f34c0e": "embedded here",
     "29bda6a87acaf69432cfdfd13e1bdbcca75dfa78893c3795214b9e74afe7ffa2": (
-        "nyoki-mtl/keras-facenet, facenet_keras_weights.h5"
+        "nyoki-mtl/keras-facenet, facenet_keras_weights.h5 (from a copy)"
     ),
     "90659cc97bfda5999120f95d8e122f4d262cca11715a21e59ba024bcce816d5c": (
         "serengil/deepface, facenet_weights.h5"

@@ -30,7 +30,8 @@ def read_torch_zip(archive):
     if f"{folder}/constants.pkl" in members:
         raise WeightsError("is a TorchScript archive; save the module's state_dict() instead")
     if f"{folder}/byteorder" in members:
-        order = read_member(archive, f"{folder}/byteorder", len("little"))
+        name = f"{folder}/byteorder"
+        order = read_member(archive, name, min(archive.getinfo(name).file_size, 16))
         if order != b"little":
             raise WeightsError("was written on a big-endian machine")
     size = archive.getinfo(pickle_name).file_size

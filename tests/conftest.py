@@ -79,8 +79,8 @@ class Project:
     def _narrow(self, table):
         import model
 
-        # 24 is what `start_from_input` needs for the pixels.
-        return tuple((max(24, filters // 8), option) for filters, option in getattr(model, table))
+        least = model.LEAST_FILTERS
+        return tuple((max(least, n // 8), option) for n, option in getattr(model, table))
 
     def edit(self, file, **constants):
         path = self.folder / file

@@ -51,6 +51,17 @@ def test_the_copy_has_the_same_variables_in_the_same_order(networks):
         np.testing.assert_array_equal(a, b)
 
 
+@pytest.mark.parametrize(
+    "other", [{"strides": 1}, {"padding": "valid"}, {"activation": "relu"}, {"kernel_size": 3}]
+)
+@pytest.mark.parametrize("kind", [layers.Conv2D, layers.Conv2DTranspose])
+def test_other_convolutions_are_left_as_they_are(kind, other):
+    options = {"kernel_size": 4, "strides": 2, "padding": "same", "use_bias": False} | other
+    inputs = keras.Input((16, 16, 3))
+    network = keras.Model(inputs, kind(5, **options)(inputs))
+    assert type(with_fast_gradients(network).layers[-1]) is kind
+
+
 def test_every_convolution_of_the_unet_but_the_last_is_replaced():
     unet = build_unet()
     fast = with_fast_gradients(unet)

@@ -31,8 +31,9 @@ def test_a_refused_file_gives_one_line(tmp_path, capsys):
     assert printed.err.count("\n") == 1
 
 
-def test_more_than_one_path_is_explained(capsys):
-    assert main(["a", "b"]) == 2
+@pytest.mark.parametrize(("arguments", "code"), [(["a", "b", "c"], 2), (["--help"], 0)])
+def test_the_usage_is_explained(capsys, arguments, code):
+    assert main(arguments) == code
     assert "usage" in capsys.readouterr().out
 
 

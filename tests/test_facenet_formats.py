@@ -125,6 +125,15 @@ def test_a_keras_2_file_with_gammas_is_folded(tmp_path):
     assert_same_embeddings(facenet, reference(512, "fixed_128", with_gammas=True))
 
 
+def test_gammas_that_make_kernels_infinite_are_refused(tmp_path):
+    arrays = dict(random_arrays(with_gammas=True))
+    for name in ("Conv2d_1a_3x3/kernel", "Conv2d_1a_3x3_BatchNorm/gamma"):
+        arrays[name] = np.full_like(arrays[name], 1e30)
+    write_npz(tmp_path / "a.npz", arrays)
+    with pytest.raises(WeightsError, match="Conv2d_1a_3x3/kernel that are not finite"):
+        FaceNet(tmp_path / "a.npz")
+
+
 @pytest.mark.parametrize("names_in_file", ["kernel_1:0", "kernel", "X_1/kernel:0"])
 def test_keras_2_array_names_vary(tmp_path, names_in_file):
     write_keras_2(tmp_path / "a.h5", random_arrays(), model=False)

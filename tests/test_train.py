@@ -10,6 +10,14 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from conftest import ROOT, Project, assert_one_line, assert_same_arrays
+from facenet_files import (
+    deepface_name,
+    random_arrays,
+    torch_state,
+    write_keras_2,
+    write_keras_3,
+    write_torch_legacy,
+)
 
 import model
 import train
@@ -270,6 +278,41 @@ def test_a_full_disk_is_named_and_keeps_the_checkpoints(continued):
     assert list_checkpoints(continued.output / "checkpoints") == before
 
 
+FACENET_FILES = {
+    "facenet_keras.h5": (
+        lambda path: write_keras_2(path, random_arrays()),
+        ("Keras 2 model", "128-d, prewhitened input"),
+    ),
+    "facenet512_weights.h5": (
+        lambda path: write_keras_2(path, random_arrays(512), model=False, rename=deepface_name),
+        ("deepface's names", "512-d, input (x - 127.5) / 128"),
+    ),
+    "20180402-114759-vggface2.pt": (
+        lambda path: write_torch_legacy(path, torch_state(random_arrays(512))),
+        ("PyTorch legacy file", "512-d, input (x - 127.5) / 128"),
+    ),
+    "facenet.weights.h5": (
+        lambda path: write_keras_3(path, random_arrays()),
+        ("Keras 3 weights", "128-d, prewhitened input"),
+    ),
+}
+
+
+@pytest.mark.parametrize("name", FACENET_FILES)
+def test_training_takes_published_weights_and_says_what_they_are(tmp_path, face_folder, name):
+    write, facts = FACENET_FILES[name]
+    write(tmp_path / name)
+    project = Project(tmp_path / "project", face_folder)
+    code, out, err = project.run(EPOCHS=1, FACENET_WEIGHTS=str(tmp_path / name))
+    assert code == 0, err
+    line = next(line for line in out.splitlines() if line.startswith("FaceNet"))
+    for fact in (name, *facts):
+        assert fact in line
+    losses = [float(row["embedding"]) for row in read_rows(project.output / "history.csv")]
+    assert len(losses) == 3
+    assert min(losses) > 0.0
+
+
 def test_mistakes_are_named_in_one_line(tmp_path, face_folder):
     project = Project(tmp_path / "project", face_folder)
     assert_one_line(project, "no folder nowhere", TRAIN_DIR="nowhere")
@@ -280,7 +323,9 @@ def test_mistakes_are_named_in_one_line(tmp_path, face_folder):
     assert_one_line(project, "KEEP_CHECKPOINTS must be an integer from 1", KEEP_CHECKPOINTS=3.0)
     project.edit("train.py", BATCH_SIZE=4, KEEP_CHECKPOINTS=3)
     assert_one_line(project, "SAMPLE_RESOLUTIONS must be", SAMPLE_RESOLUTIONS=((7, 0),))
+    assert_one_line(project, "SAMPLE_RESOLUTIONS must be", SAMPLE_RESOLUTIONS=(16, 16))
     project.edit("train.py", SAMPLE_RESOLUTIONS=((7, 6),))
+    assert_one_line(project, "FACENET_WEIGHTS must be a path", FACENET_WEIGHTS=None)
     assert_one_line(project, "no FaceNet weight file at none.h5", FACENET_WEIGHTS="none.h5")
 
 
