@@ -26,12 +26,16 @@ class FaceDetector:
         """Load MTCNN.
 
         Raises:
-            DetectorError: the package is not installed.
+            DetectorError: the package is not installed, or too old.
         """
         if importlib.util.find_spec("mtcnn") is None:
             raise DetectorError("--detect needs a package: pip install mtcnn")
-        from mtcnn import MTCNN
-        from mtcnn.stages import StageONet, StagePNet, StageRNet
+        try:
+            from mtcnn import MTCNN
+            from mtcnn.stages import StageONet, StagePNet, StageRNet
+        except ImportError as error:
+            message = f"--detect cannot use this mtcnn ({error}): pip install --upgrade mtcnn"
+            raise DetectorError(message) from error
 
         # Given only names, mtcnn would unpickle files of these names in the current folder.
         weights = importlib.resources.files("mtcnn") / "assets" / "weights"

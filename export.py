@@ -19,9 +19,8 @@ import tensorflow as tf
 
 import hardware
 from data import LOW_RESOLUTIONS, DataError, degrade, find_faces, load_faces, to_faces, to_pixels
-from inference import NetworkError, enlarge, load_network, newest_network
+from inference import NetworkError, add_model_option, enlarge, load_network, newest_network
 
-RUNS = "output"  # where networks are looked for: OUTPUT_DIR of train.py
 EXPORTS = "exported"
 SAMPLES = Path(__file__).parent / "samples"
 LIMIT = {"float32": 1e-4, "float16": 2e-2}  # largest difference to Keras, on [-1, 1]
@@ -235,12 +234,7 @@ def parse(arguments):
         metavar="FOLDER",
         help="folder for the exports; earlier ones in it are replaced (%(default)s)",
     )
-    parser.add_argument(
-        "-m",
-        "--model",
-        help=f"a .keras file (default: {RUNS}/model.keras, or the newest model.keras in "
-        f"subfolders of {RUNS})",
-    )
+    add_model_option(parser)
     options = parser.parse_args(arguments)
     for name in options.formats:
         if name not in formats:
@@ -259,13 +253,22 @@ def parse(arguments):
         else:
             chosen.append(exporter)
     try:
-        model = Path(options.model) if options.model else newest_network(RUNS)
+        model = Path(options.model) if options.model else newest_network()
     except NetworkError as error:
         parser.error(str(error))
     output = Path(options.output)
     if any((output / exporter.file).resolve() == model.resolve() for exporter in chosen):
         parser.error(f"--output would replace --model {model}")
     return model, output, chosen
+
+
+def _check_writable(folder):
+    """Make the folder for exports; raises OSError if nothing can be written to it."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        tempfile.TemporaryFile(dir=folder).close()
+    except OSError as error:
+        raise OSError(f"cannot write to --output {folder}: {error.strerror}") from error
 
 
 def main(arguments=None):
@@ -286,7 +289,11 @@ def main(arguments=None):
     hardware.use_hardware("float32")
     try:
         network = load_network(model)
-        folder.mkdir(parents=True, exist_ok=True)
+        _check_writable(folder)
+    except (NetworkError, OSError) as error:
+        print(f"export.py: error: {error}", file=sys.stderr)
+        raise SystemExit(2) from error
+    try:
         lr_faces = comparison_faces(network.input_shape[1])
         print(f"Network  {model}, compared on {len(lr_faces)} faces", flush=True)
         sr_faces = network(lr_faces, training=False).numpy()
@@ -298,14 +305,15 @@ def main(arguments=None):
             except NotImplementedError as error:
                 failed.append(f"{path}: {error}")
                 continue
+            except (OSError, tf.errors.OpError) as error:
+                reason = " ".join(str(error).split())[:200]
+                failed.append(f"{path}: cannot be written: {reason}")
+                continue
             line = f"{path}: largest difference {difference:.1e} on [-1, 1], limit {limit:.0e}"
             if difference <= limit:
                 print(f"Exported {line}, {_megabytes(path):.0f} MB", flush=True)
             else:
                 failed.append(line)
-    except NetworkError as error:
-        print(f"export.py: error: {error}", file=sys.stderr)
-        raise SystemExit(2) from error
     except (DataError, OSError) as error:
         print(f"export.py: {error}", file=sys.stderr)
         return 1
@@ -315,4 +323,7 @@ def main(arguments=None):
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    try:
+        sys.exit(main())
+    except KeyboardInterrupt:
+        sys.exit(130)

@@ -1,5 +1,6 @@
 """A trained network in use: finding it, loading it, and giving it pictures of any size."""
 
+import os
 from pathlib import Path
 
 import keras
@@ -8,6 +9,7 @@ import tensorflow as tf
 
 from data import to_faces, to_pixels
 
+RUNS = "output"  # where networks are looked for: OUTPUT_DIR of train.py
 FILE_NAME = "model.keras"  # what a finished training calls its network
 
 
@@ -15,7 +17,17 @@ class NetworkError(ValueError):
     """A trained network that is missing, damaged or of another kind."""
 
 
-def newest_network(folder):
+def add_model_option(parser):
+    """Give an `argparse.ArgumentParser` the option --model; None stands for `newest_network`."""
+    parser.add_argument(
+        "-m",
+        "--model",
+        help=f"a .keras file (default: {RUNS}/{FILE_NAME}, or the newest {FILE_NAME} in "
+        f"subfolders of {RUNS})",
+    )
+
+
+def newest_network(folder=RUNS):
     """Return the path of the network that was trained last below a folder.
 
     Args:
@@ -28,9 +40,9 @@ def newest_network(folder):
         NetworkError: there is none.
     """
     folder = Path(folder)
-    if (folder / FILE_NAME).is_file():
+    if os.path.isfile(folder / FILE_NAME):
         return folder / FILE_NAME
-    found = [path for path in folder.rglob(FILE_NAME) if path.is_file()]
+    found = [path for path in folder.rglob(FILE_NAME) if os.path.isfile(path)]
     if not found:
         raise NetworkError(
             f"there is no trained network in {folder}: run train.py to its end, or name one "
@@ -50,11 +62,17 @@ def load_network(path):
         with `training=False`.
 
     Raises:
-        NetworkError: the file is missing, damaged, or maps something else than faces to faces.
+        NetworkError: the file is missing, unreadable, damaged, or maps something else than faces
+            to faces.
     """
     path = Path(path)
-    if not path.is_file():
-        raise NetworkError(f"there is no file {path}: name a trained network with --model")
+    try:
+        path.open("rb").close()
+    except FileNotFoundError as error:
+        message = f"there is no file {path}: name a trained network with --model"
+        raise NetworkError(message) from error
+    except OSError as error:
+        raise NetworkError(f"cannot read --model {path}: {error.strerror}") from error
     try:
         network = keras.models.load_model(path, compile=False)
         shapes = tuple(network.input_shape), tuple(network.output_shape)

@@ -5,39 +5,49 @@ import csv
 import dataclasses
 import io
 import os
+import re
 import sys
 import warnings
 from pathlib import Path
 
 import numpy as np
 import tensorflow as tf
-from PIL import ExifTags, Image
+from PIL import ExifTags, Image, ImageOps
 from sklearn.metrics.pairwise import paired_cosine_distances
 from tqdm import tqdm
 
 import hardware
 from comparison import Card, ComparisonSheets
-from data import DataError, find_faces, read_pixels
+from data import EXTENSIONS, DataError, find_faces, read_pixels
 from detection import DetectorError, FaceDetector, cut_out, put_back
 from facenet import FaceNet
-from inference import NetworkError, SuperResolver, cut_pixels, load_network, newest_network
+from inference import (
+    NetworkError,
+    SuperResolver,
+    add_model_option,
+    cut_pixels,
+    load_network,
+    newest_network,
+)
 
-RUNS = "output"  # where networks are looked for: OUTPUT_DIR of train.py
 RESULTS = "super_resolved"
 BATCH_SIZE = {"CPU": 16, "GPU": 64}  # faces at a time; more gained nothing on the CPUs tried
 READ_SIZE = 4  # larger pictures are reduced to this many times the network's size on reading
 TELLING_SIZE = (11, 8)  # (height, width) in pixels below which a face hardly tells who it is
 NO_SIMILARITY = float("nan")
 ORIENTATION = ExifTags.Base.Orientation
+COLUMNS = ("source", "result", "input_size", "result_size", "identity_similarity", "problem")
 
-DESCRIPTION = """\
+DESCRIPTION = f"""\
 Super-resolve faces with a network that train.py trained.
 
 Every picture becomes OUTPUT/<name>_sr.png, with 128 pixels on its longer side (the size of the
 network). Beside them lie comparison_001.png, ... (input | bicubic enlargement | IPU-Net) and
 report.csv. A picture should show one upright face, cropped with some margin, smaller than 128
-pixels: larger ones are reduced to 128 first. Any image that Pillow reads will do; of an
-animation, the first frame. Pictures that are not square keep their proportions."""
+pixels: larger ones are reduced to 128 first. Pictures that are not square keep their
+proportions; of an animation, the first frame is taken. A file may be any image that Pillow reads;
+of a folder, those that end in
+{", ".join(sorted(EXTENSIONS))} are taken."""
 
 EPILOG = """\
 examples:
@@ -45,9 +55,9 @@ examples:
   python super_resolve.py crops/ other/face.jpg --output enlarged
   python super_resolve.py party.jpg --detect          (needs: pip install mtcnn)
 
-Sources are never changed, and results of an earlier run only with --overwrite. Exit code: 0 all
-pictures are done, 1 some or all are not (each is named, with the reason), 2 the command cannot
-work as it was given."""
+Sources are never changed, and results of an earlier run only with --overwrite. Exit code: 0
+everything is done, 1 something is not (it is named, with the reason), 2 the command cannot work as
+it was given."""
 
 
 def parse(arguments):
@@ -67,12 +77,7 @@ def parse(arguments):
         metavar="OUTPUT",
         help="folder for the results; below it they lie as in the folder searched (%(default)s)",
     )
-    parser.add_argument(
-        "-m",
-        "--model",
-        help=f"a .keras file (default: {RUNS}/model.keras, or the newest model.keras in "
-        f"subfolders of {RUNS})",
-    )
+    add_model_option(parser)
     parser.add_argument(
         "--detect",
         action="store_true",
@@ -91,10 +96,10 @@ def parse(arguments):
     )
     options = parser.parse_args(arguments)
     try:
-        options.model = Path(options.model) if options.model else newest_network(RUNS)
+        options.model = Path(options.model) if options.model else newest_network()
         options.output = Path(options.output)
         for path in map(Path, options.paths):
-            if path.is_dir() and path.resolve() == options.output.resolve():
+            if os.path.isdir(path) and path.resolve() == options.output.resolve():
                 parser.error(f"--output must be another folder than the one searched, {path}")
     except NetworkError as error:
         parser.error(str(error))
@@ -118,8 +123,13 @@ class Task:
     name: str
     result: Path
 
+    @property
+    def faces(self):
+        """`Path` of the folder for the faces of a photograph."""
+        return self.result.with_name(self.result.stem.removesuffix("_sr") + "_faces")
 
-def plan(paths, output, overwrite):
+
+def plan(paths, output, overwrite, detect=False):
     """Decide what every picture becomes, so that no result replaces a source or another result.
 
     Of a folder, pictures lie in `output` as in the folder. Where two would get the same name, the
@@ -129,6 +139,7 @@ def plan(paths, output, overwrite):
         paths: files and folders as the user named them.
         output: `Path` of the folder for results; pictures inside it are not taken from folders.
         overwrite: whether results of an earlier run may be replaced.
+        detect: whether every picture gets a folder for its faces as well.
 
     Returns:
         (tasks, problems): list of `Task` and of (path, why nothing will be done with it).
@@ -136,34 +147,65 @@ def plan(paths, output, overwrite):
     sources, problems = {}, []
     inside = output.resolve()
     for path in map(Path, paths):
-        if path.is_dir():
-            try:
+        try:
+            if path.is_dir():
                 found = find_faces(path)
-            except DataError as error:
-                problems.append((path, str(error)))
-                continue
-            found = [face for face in found if not face.resolve().is_relative_to(inside)]
-            sources |= {face: face.relative_to(path).parent for face in found}
-        elif path.is_file():
-            sources[path] = Path()
-        else:
-            problems.append((path, f"{path}: there is no such file or folder"))
+                found = [face for face in found if not face.resolve().is_relative_to(inside)]
+                if not found:
+                    raise DataError(f"{path} holds no image but results in {output}")
+                sources |= {face: face.relative_to(path).parent for face in found}
+            elif path.is_file():
+                sources[path] = Path()
+            else:
+                raise DataError(f"{path}: there is no such file or folder")
+        except OSError as error:
+            problems.append((path, f"{path}: {error.strerror}"))
+        except DataError as error:
+            problems.append((path, str(error)))
     distinct = {path.resolve(): (path, folder) for path, folder in reversed(sources.items())}
     identities = {_identity(path) for path in distinct}
-    tasks, taken = [], set()
+    # Folders of results are taken as well: faces of a photograph must not lie among them.
+    folders = {output / folder for _, folder in distinct.values()}
+    taken = {_key(path) for folder in folders for path in (folder, *folder.parents)}
+    tasks = []
     for path, folder in reversed(distinct.values()):
-        result, number = output / folder / f"{path.stem}_sr.png", 1
-        while str(result).casefold() in taken:
+        task, number = (
+            Task(path, str(folder / path.name), output / folder / f"{path.stem}_sr.png"),
+            1,
+        )
+        while taken & {_key(place) for place in _places(task, detect)}:
             number += 1
-            result = result.with_name(f"{path.stem}_{number}_sr.png")
-        taken.add(str(result).casefold())
-        if result.exists() and _identity(result) in identities:
-            problems.append((path, f"{path}: its result would replace the source {result}"))
-        elif result.exists() and not overwrite:
-            problems.append((path, f"{path}: {result} exists; --overwrite replaces it"))
+            result = task.result.with_name(f"{path.stem}_{number}_sr.png")
+            task = dataclasses.replace(task, result=result)
+        taken |= {_key(place) for place in _places(task, detect)}
+        try:
+            existing = [place for place in _places(task, detect) if place.exists()]
+            replaced = [place for place in existing if not place.is_dir()]
+            replaced += earlier_faces(task.faces) if detect else []
+            replaced = [place for place in replaced if _identity(place) in identities]
+        except OSError as error:
+            problems.append((path, f"{path}: cannot write {task.result}: {error.strerror}"))
+            continue
+        if replaced:
+            problems.append((path, f"{path}: its result would replace the source {replaced[0]}"))
+        elif existing and not overwrite:
+            problems.append((path, f"{path}: {existing[0]} exists; --overwrite replaces it"))
         else:
-            tasks.append(Task(path, str(folder / path.name), result))
+            tasks.append(task)
     return tasks, problems
+
+
+def _places(task, detect):
+    return (task.result, task.faces) if detect else (task.result,)
+
+
+def earlier_faces(folder):
+    """Return the paths of the faces that an earlier run left in the folder of a photograph."""
+    return [path for path in folder.glob("*.png") if re.fullmatch(r"\d+_sr\.png", path.name)]
+
+
+def _key(path):
+    return str(path).casefold()  # some systems ignore case
 
 
 def _identity(path):
@@ -182,7 +224,7 @@ def read_picture(path, longest):
         longest: most pixels of the longer side.
 
     Returns:
-        uint8 RGB (H, W, 3).
+        (pixels, size): uint8 RGB (H, W, 3), and the (height, width) that the file has, upright.
 
     Raises:
         OSError: the file cannot be read as an image; the message says why.
@@ -190,20 +232,23 @@ def read_picture(path, longest):
     try:
         with Image.open(path) as image:
             if max(image.size) > longest and image.mode != "F":  # which read_pixels refuses
-                exif = Image.Exif()  # a TIFF's own holds its size as well
-                exif[ORIENTATION] = image.getexif().get(ORIENTATION, 1)
-                if image.mode in ("1", "P") or "transparency" in image.info:
-                    image = image.convert("RGBA")
-                elif image.mode.startswith("I;"):  # 16 bits, which Pillow cannot reduce
+                width, height = image.size
+                if image.mode.startswith("I;"):  # 16 bits, which Pillow cannot reduce
                     image = image.convert("I")
+                elif image.mode in ("1", "P") or "transparency" in image.info:
+                    image = image.convert("RGBA")
                 # Of a JPEG, this decodes a smaller scale alone.
                 image.thumbnail((longest, longest), Image.Resampling.BICUBIC)
+                # Asked for only now: loading a TIFF already turned it upright.
+                if image.getexif().get(ORIENTATION, 1) > 4:
+                    width, height = height, width
                 reduced = io.BytesIO()
-                image.save(reduced, "TIFF", exif=exif)
-                return read_pixels(reduced)
+                ImageOps.exif_transpose(image).save(reduced, "TIFF", exif=Image.Exif())
+                return read_pixels(reduced), (height, width)
     except Exception as error:  # Pillow's decoders raise many kinds for damaged files
         raise OSError(f"{path}: {error}") from error
-    return read_pixels(path)
+    pixels = read_pixels(path)
+    return pixels, pixels.shape[:2]
 
 
 def write_picture(path, pixels):
@@ -222,6 +267,22 @@ def write_picture(path, pixels):
             unfinished.unlink(missing_ok=True)
     except OSError as error:
         raise OSError(f"cannot write {path}: {error.strerror or error}") from error
+
+
+def start_report(path):
+    """Begin a report, or check that an existing one can be continued.
+
+    Raises:
+        OSError: the report cannot be written.
+        ValueError: the file is none of ours.
+    """
+    with open(path, "a+", newline="", encoding="utf-8", errors="backslashreplace") as file:
+        file.seek(0)
+        first = file.readline()
+        if not first:
+            csv.writer(file).writerow(COLUMNS)
+        elif first.strip() != ",".join(COLUMNS):
+            raise ValueError(f"{path} is not a report of this script: move it, or name another -o")
 
 
 # --- The work --------------------------------------------------------------------------------
@@ -259,18 +320,19 @@ class Work:
         reduced: number of pictures larger than the network's faces.
         left: number of faces in photographs that are as large already, and left as they are.
         sheets: `ComparisonSheets`.
+        lost_sheets: lines that say which sheets could not be written, and why.
     """
 
     def __init__(self, output, super_resolve, facenet=None):
         """Begin a run.
 
         Args:
-            output: `Path` of the existing folder for sheets and report.
+            output: `Path` of the existing folder for sheets and report.csv, see `start_report`.
             super_resolve: `SuperResolver`.
             facenet: function from faces to embeddings, or None not to measure.
         """
         self.done = self.too_small = self.reduced = self.left = 0
-        self.problems = []
+        self.problems, self.lost_sheets = [], []
         self.sheets = ComparisonSheets(output, super_resolve.size)
         self._report = output / "report.csv"
         self._super_resolve = super_resolve
@@ -319,43 +381,44 @@ class Work:
         Yields:
             1 for every task that has been settled.
         """
-        sources = {_identity(task.source) for task in tasks}
         for task in tasks:
-            photograph = self._read(task, float("inf"))
-            if photograph is not None:
+            read = self._read(task, float("inf"))
+            if read is not None:
                 try:
-                    self._do_photograph(task, photograph, detector, batch_size, sources)
+                    self._do_photograph(task, read[0], detector, batch_size)
                 except OSError as error:
                     self._fail(task, str(error))
             yield 1
 
-    def _do_photograph(self, task, photograph, detector, batch_size, sources):
+    def _do_photograph(self, task, photograph, detector, batch_size):
         found, size = detector(photograph), self._super_resolve.size
         squares = [square for square in found if square[-1] < size]
         if not squares:
             larger = f"; the {len(found)} found have {size} or more pixels already"
             raise OSError(f"{task.source}: no small face{larger if found else ' was found'}")
         self.left += len(found) - len(squares)
-        folder = task.result.with_name(task.result.stem.removesuffix("_sr") + "_faces")
+        for path in earlier_faces(task.faces):
+            path.unlink()
         pictures = [cut_out(photograph, square) for square in squares]
         photograph = photograph.copy()
         for start in range(0, len(pictures), batch_size):
             faces = self.faces(pictures[start : start + batch_size])
             for number, face in enumerate(faces, start=start + 1):
                 put_back(photograph, squares[number - 1], face.sr)
-                path = folder / f"{number}_sr.png"
-                if path.exists() and _identity(path) in sources:
-                    raise OSError(f"{task.source}: a face of it would replace the source {path}")
+                path = task.faces / f"{number}_sr.png"
                 write_picture(path, face.sr)
-                self._show(task, face, path, f"{task.name}, face {number}")
+                name = f"{task.name}, face {number}"
+                self._show(task, face, path, name, face.picture.shape)
         write_picture(task.result, photograph)
         self.done += 1
+        size = _size_text(photograph.shape)
+        self._write_row(source=task.source, result=task.result, input_size=size, result_size=size)
 
     def fail(self, path, reason):
         """Name a picture that is not done."""
         reason = " ".join(reason.split())
         self.problems.append(reason)
-        self._write_row(path, problem=reason)
+        self._write_row(source=path, problem=reason)
 
     def _fail(self, task, reason):
         self.fail(task.source, reason)
@@ -368,45 +431,54 @@ class Work:
             return None
 
     def _finish(self, batch):
-        for (task, picture), face in zip(batch, self.faces([p for _, p in batch]), strict=True):
+        faces = self.faces([pixels for _, (pixels, _) in batch])
+        for (task, (_, size)), face in zip(batch, faces, strict=True):
             try:
                 write_picture(task.result, face.sr)
-                self._show(task, face, task.result, task.name)
-                self.done += 1
             except OSError as error:
                 self._fail(task, str(error))
-            self.reduced += max(picture.shape[:2]) > self._super_resolve.size
+                continue
+            self.done += 1
+            self.reduced += max(size) > self._super_resolve.size
+            self._show(task, face, task.result, task.name, size)
 
-    def _show(self, task, face, path, name):
-        """Put a finished face on a sheet and in the report."""
-        size, result_size = (f"{a.shape[0]}x{a.shape[1]}" for a in (face.picture, face.sr))
+    def _show(self, task, face, path, name, size):
+        """Put a finished face on a sheet and in the report, with the size of its source."""
+        size, result_size = _size_text(size), _size_text(face.sr.shape)
         remark, similarity = f"{size} → {result_size}", ""
         if not np.isnan(face.similarity):
             similarity = f"{face.similarity:.3f}"
             remark += f", similarity {similarity}" + ("" if face.is_telling else " (too small)")
             self.too_small += not face.is_telling
-        self.sheets.add(Card(name, remark, (face.picture, face.bicubic, face.sr)))
-        self._write_row(task.source, path, size, result_size, similarity)
+        self._write_row(
+            source=task.source,
+            result=path,
+            input_size=size,
+            result_size=result_size,
+            identity_similarity=similarity,
+        )
+        card = Card(name, remark, (face.picture, face.bicubic, face.sr))
+        self._write_sheet(lambda: self.sheets.add(card))
 
-    def _write_row(
-        self, source, result="", input_size="", result_size="", similarity="", problem=""
-    ):
-        row = {
-            "source": source,
-            "result": result,
-            "input_size": input_size,
-            "result_size": result_size,
-            "identity_similarity": similarity,
-            "problem": problem,
-        }
-        new = not self._report.exists()
+    def finish(self):
+        """Write the sheet that waits."""
+        self._write_sheet(self.sheets.flush)
+
+    def _write_sheet(self, write):
+        try:
+            write()
+        except OSError as error:  # the pictures on it are done nevertheless
+            self.lost_sheets.append(f"cannot write a comparison sheet: {error}")
+
+    def _write_row(self, **row):
         with open(
             self._report, "a", newline="", encoding="utf-8", errors="backslashreplace"
         ) as file:
-            writer = csv.DictWriter(file, row)
-            if new:
-                writer.writeheader()
-            writer.writerow(row)
+            csv.DictWriter(file, COLUMNS).writerow(row)
+
+
+def _size_text(shape):
+    return f"{shape[0]}x{shape[1]}"
 
 
 def main(arguments=None):
@@ -416,7 +488,7 @@ def main(arguments=None):
         arguments: list of strings; None for those of the process.
 
     Returns:
-        Exit code: 0 if every picture is done, else 1.
+        Exit code: 0 if everything is done, else 1.
 
     Raises:
         SystemExit: with 2 if the command cannot work.
@@ -425,8 +497,6 @@ def main(arguments=None):
     # Pillow refuses pictures that could fill the memory; those half as large only annoy.
     warnings.simplefilter("ignore", Image.DecompressionBombWarning)
     try:
-        options.output.mkdir(parents=True, exist_ok=True)
-        tasks, problems = plan(options.paths, options.output, options.overwrite)
         _, device = hardware.use_hardware("float32")
         batch_size = BATCH_SIZE["GPU" if tf.config.list_physical_devices("GPU") else "CPU"]
         network = load_network(options.model)
@@ -434,12 +504,16 @@ def main(arguments=None):
     except (NetworkError, DetectorError) as error:
         print(f"super_resolve.py: error: {error}", file=sys.stderr)
         raise SystemExit(2) from error
-    except OSError as error:
-        print(f"super_resolve.py: cannot write to --output: {error}", file=sys.stderr)
-        return 1
-    print(f"Network  {options.model}\nDevice   {device}", flush=True)
     facenet = tf.function(FaceNet(), reduce_retracing=True) if options.facenet else None
-    work = Work(options.output, SuperResolver(network, batch_size), facenet)
+    try:
+        options.output.mkdir(parents=True, exist_ok=True)
+        start_report(options.output / "report.csv")
+        work = Work(options.output, SuperResolver(network, batch_size), facenet)
+    except (OSError, ValueError) as error:
+        print(f"super_resolve.py: error: cannot write to --output: {error}", file=sys.stderr)
+        raise SystemExit(2) from error
+    print(f"Network  {options.model}\nDevice   {device}", flush=True)
+    tasks, problems = plan(options.paths, options.output, options.overwrite, options.detect)
     try:
         for path, reason in problems:
             work.fail(path, reason)
@@ -450,17 +524,20 @@ def main(arguments=None):
         with tqdm(total=len(tasks), unit="picture", disable=not tasks) as progress:
             for count in settled:
                 progress.update(count)
-        work.sheets.flush()
     except OSError as error:
         print(f"super_resolve.py: cannot write to {options.output}: {error}", file=sys.stderr)
         return 1
+    finally:  # after Ctrl-C as well
+        work.finish()
     _summarise(work, options.output)
-    return 1 if work.problems else 0
+    return 1 if work.problems or work.lost_sheets else 0
 
 
 def _summarise(work, output):
     for problem in work.problems:
         print(f"Not done: {problem}", file=sys.stderr)
+    for problem in work.lost_sheets:
+        print(f"Warning  {problem}", file=sys.stderr)
     size = work.sheets.size
     if work.reduced:
         print(

@@ -193,7 +193,23 @@ def test_mistakes_end_with_usage_and_2(run, monkeypatch, network_path):
         assert (code, "pip install onnx onnxruntime" in err) == (2, True)
     Path("file").touch()
     code, _, err = run("keras", "--output", "file")
-    assert (code, "export.py: " in err, "Traceback" in err) == (1, True, False)
+    assert (code, "cannot write to --output file" in err) == (2, True)
+
+
+def test_a_full_disk_is_named(run, monkeypatch):
+    import resource
+
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (50_000, before[1]))
+    try:
+        code, out, err = run("keras", "savedmodel")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert code == 1
+    assert "Exported" not in out
+    for name in ("ipu_net.keras", "ipu_net_savedmodel"):
+        assert f"not kept: exported/{name}: cannot be written" in err
+    assert left_over() == []
 
 
 def test_without_optional_packages_the_rest_is_exported(run, monkeypatch):

@@ -168,6 +168,8 @@ def hard_pictures(folder, large):
     image.transpose(Image.Transpose.ROTATE_270).save(
         folder / "exif.jpg", exif=exif, quality=98, subsampling=0
     )
+    image.transpose(Image.Transpose.ROTATE_270).save(folder / "exif.png", exif=exif)
+    image.transpose(Image.Transpose.ROTATE_270).save(folder / "exif.tif", exif=exif)
     image.convert("CMYK").save(folder / "cmyk.jpg", quality=98, subsampling=0)
     other = Image.new("RGB", image.size, "blue")
     image.save(folder / "animation.gif", save_all=True, append_images=[other])
@@ -179,6 +181,7 @@ def hard_pictures(folder, large):
     grey[: scale // 2] = 51400
     Image.fromarray(grey).save(folder / "sixteen.png")
     Image.fromarray(grey).save(folder / "sixteen.tif")
+    Image.fromarray(grey).save(folder / "sixteenkeyed.png", transparency=1)
     image.convert("LA").save(folder / "greyalpha.png")
     Image.fromarray(red[..., 0]).convert("1").save(folder / "bits.png")
     keyed = image.copy()
@@ -191,19 +194,23 @@ def test_all_kinds_of_pictures_are_read(tmp_path, large):
     red, black, white = (255, 0, 0), (0, 0, 0), (255, 255, 255)
     expected = {
         "exif.jpg": (red, black),
+        "exif.png": (red, black),
+        "exif.tif": (red, black),
         "cmyk.jpg": (red, black),
         "animation.gif": (red, black),
         "alpha.png": (red, white),
         "palette.png": (red, black),
         "sixteen.png": ((200,) * 3, black),
         "sixteen.tif": ((200,) * 3, black),
+        "sixteenkeyed.png": ((200,) * 3, black),
         "greyalpha.png": ((76,) * 3, black),
         "bits.png": (white, black),
         "keyed.png": (red, white),
     }
     assert {path.name for path in tmp_path.iterdir()} == expected.keys()
     for name, (top, bottom) in expected.items():
-        pixels = super_resolve.read_picture(tmp_path / name, 512)
+        pixels, size = super_resolve.read_picture(tmp_path / name, 512)
+        assert size == ((3000, 2000) if large else (24, 16)), name
         height, width = pixels.shape[:2]
         assert (height, width) == ((512, 341) if large else (24, 16)), name
         assert np.abs(pixels[1, width // 2].astype(int) - top).max() < 12, name
@@ -219,6 +226,8 @@ def test_photographs_10000_pixels_wide_are_done_and_bombs_are_not(work, capsys):
     assert "2 of the pictures have more than 128 pixels" in out
     assert "Not done: bomb.png: Image size (200000000 pixels) exceeds" in err
     assert work.result("wide_sr.png").shape == (90, 128, 3)
+    sizes = [row["input_size"] for row in work.report() if not row["problem"]]
+    assert sizes == ["7000x10000", "9500x10000"]
     assert work.result("wide_2_sr.png").shape == (122, 128, 3)
     assert np.abs(work.result("wide_sr.png").astype(int) - (10, 200, 30)).max() <= 3
 
@@ -235,7 +244,7 @@ def test_a_large_jpeg_is_never_decoded_in_full(tmp_path):
     except OSError:
         pytest.skip("this system does not measure the peak of memory")
     before = status("VmRSS")
-    assert super_resolve.read_picture(path, 512).shape == (358, 512, 3)
+    assert super_resolve.read_picture(path, 512)[0].shape == (358, 512, 3)
     assert status("VmHWM") - before < 100  # MB; all pixels would take 280
 
 
@@ -346,7 +355,7 @@ def test_places_that_cannot_be_written_to_are_named(work, capsys):
     work.picture("in/long/b.png")
     Path("file").touch()
     code, _, err = work.run("a.png", "-o", "file", capsys=capsys)
-    assert code == 1
+    assert code == 2
     assert "cannot write to --output" in err
     Path("super_resolved").mkdir()
     Path("super_resolved/long").touch()
@@ -355,6 +364,68 @@ def test_places_that_cannot_be_written_to_are_named(work, capsys):
     assert "Not done: cannot write super_resolved/long/b_sr.png" in err
     assert work.results() == ["a_sr.png"]
     assert not list(Path("super_resolved").rglob("unfinished*"))
+
+
+def test_a_report_of_someone_else_is_left_alone(work, capsys):
+    work.picture("a.png")
+    Path("super_resolved").mkdir()
+    Path("super_resolved/report.csv").write_text("day,profit\n1,2\n")
+    code, _, err = work.run("a.png", capsys=capsys)
+    assert code == 2
+    assert "super_resolved/report.csv is not a report of this script" in err
+    assert Path("super_resolved/report.csv").read_text() == "day,profit\n1,2\n"
+    assert work.results() == []
+
+
+def test_paths_that_cannot_be_used_and_folders_with_nothing_to_do_are_named(work, capsys):
+    work.picture("a.png")
+    work.picture(f"{'n' * 250}.png")
+    work.picture("super_resolved/old.png")
+    long = "x" * 300
+    code, _, err = work.run(
+        "a.png", long, "n" * 250 + ".png", "super_resolved/../super_resolved/.", capsys=capsys
+    )
+    assert code == 2  # the output folder itself
+    Path("sub").symlink_to("super_resolved", target_is_directory=True)
+    Path("all").mkdir()
+    Path("all/link.png").symlink_to(Path("super_resolved/old.png").resolve())
+    code, out, err = work.run("a.png", long, "n" * 250 + ".png", "all", capsys=capsys)
+    assert code == 1
+    assert f"Not done: {long}: " in err
+    assert f"Not done: {'n' * 250}.png: cannot write" in err
+    assert "Not done: all holds no image but results in super_resolved" in err
+    assert "Done     1 of 4" in out
+
+
+def test_a_sheet_that_cannot_be_written_undoes_no_picture(work, capsys, monkeypatch):
+    work.picture("a.png")
+
+    def fail(self):
+        raise OSError("no space left")
+
+    monkeypatch.setattr(super_resolve.ComparisonSheets, "flush", fail)
+    code, out, err = work.run("a.png", capsys=capsys)
+    assert code == 1
+    assert "Warning  cannot write a comparison sheet: no space left" in err
+    assert "Not done" not in err
+    assert "Done     1 of 1" in out
+    assert [row["result"] for row in work.report()] == ["super_resolved/a_sr.png"]
+
+
+def test_an_interrupted_run_leaves_its_sheet(work, capsys, monkeypatch):
+    for name in ("a.png", "b.png"):
+        work.picture(name)
+    write = super_resolve.write_picture
+
+    def interrupt(path, pixels):
+        if path.name == "b_sr.png":
+            raise KeyboardInterrupt
+        write(path, pixels)
+
+    monkeypatch.setattr(super_resolve, "write_picture", interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        work.run("a.png", "b.png", capsys=capsys)
+    assert Path("super_resolved/comparison_001.png").is_file()
 
 
 def test_mistakes_end_with_usage_and_2(work, capsys, identity_network, monkeypatch):
@@ -374,10 +445,21 @@ def test_mistakes_end_with_usage_and_2(work, capsys, identity_network, monkeypat
         super_resolve.main(["in"])
     assert end.value.code == 2
     assert "there is no trained network in output: run train.py" in capsys.readouterr().err
+    code, _, err = work.run("in", "--model", "n" * 300, capsys=capsys)
+    assert (code, "cannot read --model nnn" in err) == (2, True)
     inputs = keras.Input((160, 160, 3))
     keras.Model(inputs, keras.layers.Flatten()(inputs)).save("other.keras")
     code, _, err = work.run("in", "--model", "other.keras", capsys=capsys)
     assert (code, "other.keras maps (None, 160, 160, 3) to (None, 76800)" in err) == (2, True)
+    with monkeypatch.context() as patch:
+        Path("old").mkdir()
+        Path("old/mtcnn.py").write_text("MTCNN = None")
+        patch.syspath_prepend("old")
+        for name in [name for name in sys.modules if name.split(".")[0] == "mtcnn"]:
+            patch.delitem(sys.modules, name)
+        code, _, err = work.run("in", "--detect", capsys=capsys)
+        assert (code, "pip install --upgrade mtcnn" in err) == (2, True), err
+        patch.delitem(sys.modules, "mtcnn")
     monkeypatch.setattr(detection.importlib.util, "find_spec", lambda name: None)
     code, _, err = work.run("in", "--detect", capsys=capsys)
     assert (code, "pip install mtcnn" in err) == (2, True)
@@ -468,6 +550,47 @@ def test_a_face_cut_out_and_put_back_changes_nothing_else(square):
     np.testing.assert_array_equal(restored[~inside], photograph[~inside])
     middle = np.clip((top + side // 2, left + side // 2), 0, (59, 79))
     assert (restored[tuple(middle)] == 0).all()
+
+
+class CornerDetector:
+    """Stands in for MTCNN: finds as many faces as the class is told to, in the corner."""
+
+    count = 2
+
+    def __call__(self, photograph):
+        return [(i, 0, 20) for i in range(self.count)]
+
+
+def test_folders_of_faces_are_not_mixed_with_anything_else(work, capsys, monkeypatch):
+    monkeypatch.setattr(super_resolve, "FaceDetector", CornerDetector)
+    work.picture("in/party.png", (40, 40))
+    work.picture("in/party_faces/1.png", (30, 30))
+    assert work.run("in", "--detect", capsys=capsys)[0] == 0
+    names = ["party_2_faces/1_sr.png", "party_2_faces/2_sr.png", "party_2_sr.png"]
+    inner = ["1_faces/1_sr.png", "1_faces/2_sr.png", "1_sr.png"]
+    expected = sorted(names + [f"party_faces/{name}" for name in inner])
+    assert work.results() == expected
+    rows = {row["result"]: row["input_size"] for row in work.report()}
+    assert rows.keys() == {f"super_resolved/{name}" for name in expected}
+    assert rows["super_resolved/party_2_sr.png"] == "40x40"
+
+    Path("super_resolved/party_2_sr.png").unlink()
+    code, _, err = work.run("in", "--detect", capsys=capsys)
+    assert code == 1
+    assert "super_resolved/party_2_faces exists; --overwrite replaces it" in err
+    monkeypatch.setattr(CornerDetector, "count", 1)
+    assert work.run("in", "--detect", "--overwrite", capsys=capsys)[0] == 0
+    assert work.results() == sorted(
+        name for name in expected if "2_sr.png" not in name[-9:] or name == "party_2_sr.png"
+    )
+
+    work.picture("super_resolved/a_faces/1_sr.png")
+    work.picture("a.png", (40, 40))
+    code, _, err = work.run(
+        "a.png", "super_resolved/a_faces/1_sr.png", "--detect", "--overwrite", capsys=capsys
+    )
+    assert code == 1
+    assert "would replace the source super_resolved/a_faces/1_sr.png" in err
 
 
 @NEEDS_MTCNN
