@@ -459,7 +459,7 @@ def test_mistakes_end_with_usage_and_2(work, capsys, identity_network, monkeypat
             patch.delitem(sys.modules, name)
         code, _, err = work.run("in", "--detect", capsys=capsys)
         assert (code, "pip install --upgrade mtcnn" in err) == (2, True), err
-        patch.delitem(sys.modules, "mtcnn")
+        del sys.modules["mtcnn"]  # the old one, which undoing would bring back
     monkeypatch.setattr(detection.importlib.util, "find_spec", lambda name: None)
     code, _, err = work.run("in", "--detect", capsys=capsys)
     assert (code, "pip install mtcnn" in err) == (2, True)
