@@ -262,7 +262,8 @@ class TrainingFaces:
             first_step: number of batches to leave out, in no time: their files are not read.
 
         Returns:
-            `tf.data.Dataset` of (lr_faces, hr_faces), both float32 (B, size, size, 3).
+            `tf.data.Dataset` of (lr_faces, hr_faces, low_resolutions): twice float32
+            (B, size, size, 3), and int32 (B, 2), the height and width of each face in pixels.
         """
         size = self.image_size
 
@@ -273,7 +274,7 @@ class TrainingFaces:
             )
             hr_face = to_faces(tf.ensure_shape(pixels, (size, size, 3)))
             low_resolution = tf.ensure_shape(low_resolution, (2,))
-            return degrade(hr_face, low_resolution, self.antialias), hr_face
+            return degrade(hr_face, low_resolution, self.antialias), hr_face, low_resolution
 
         first = first_step * self.batch_size
         return (
@@ -284,7 +285,7 @@ class TrainingFaces:
         )
 
     def batches(self, first_step=0):
-        """Yield (lr_faces, hr_faces) from a step on, without end; see `dataset`.
+        """Yield the batches of `dataset` from a step on, without end.
 
         Raises:
             DataError: `UNREADABLE_IN_A_ROW` files, or all there are, could not be read.

@@ -28,7 +28,8 @@ from data import (
     load_faces,
     to_faces,
 )
-from facenet import EMBEDDED_WEIGHTS, FaceNet, WeightsError, resize_bicubic
+from facenet import EMBEDDED_WEIGHTS, FaceNet, WeightsError
+from identity_view import IdentityView
 from metrics import HeldOut
 from model import ENCODER, LEAST_FILTERS, build_unet, start_from_input
 from run import (
@@ -67,7 +68,7 @@ SEED = 0  # of weights, dropout, order and degradation: the same seed, the same 
 # --- Loss weights ---
 PIXEL_WEIGHT = 5.0  # (original)
 EMBEDDING_WEIGHT = 0.15  # original: 1.0, without gradient; with it, see README (ours)
-IDENTITY_SIZE = 20  # pixels at which FaceNet sees faces; original: 128, as they are (ours)
+IDENTITY_DETAIL = 1.5  # times the low resolution, at which FaceNet sees a face, see README (ours)
 
 # --- Hardware ---
 PRECISION = "auto"  # "float32", "bfloat16", "float16", or "auto": 16 bits where hardware gains
@@ -119,7 +120,7 @@ def check_constants():
             for size in sizes or [None]
         )
 
-    counts = "EPOCHS BATCH_SIZE IDENTITY_SIZE HELD_OUT_IDENTITIES VALIDATION_FACES REPORT_FACES"
+    counts = "EPOCHS BATCH_SIZE HELD_OUT_IDENTITIES VALIDATION_FACES REPORT_FACES"
     counts += " SAMPLE_FACES SAVE_STEPS KEEP_CHECKPOINTS"
     paths = ["TRAIN_DIR", "FACENET_WEIGHTS", "OUTPUT_DIR"]
     if VALIDATION_DIR is not None:
@@ -133,6 +134,7 @@ def check_constants():
         ("LEARNING_RATE", is_number("LEARNING_RATE", 1e-12), "a number above 0"),
         ("ADAM_BETA_1", is_number("ADAM_BETA_1", 0, 0.9999), "a number from 0 to 0.9999"),
         ("PIXEL_WEIGHT", is_number("PIXEL_WEIGHT", 0), "a number from 0"),
+        ("IDENTITY_DETAIL", is_number("IDENTITY_DETAIL", 0.1), "a number from 0.1"),
         ("EMBEDDING_WEIGHT", is_number("EMBEDDING_WEIGHT", 0), "a number from 0"),
         *(
             (name, is_sizes(name), "a list of (height, width) in pixels")
@@ -154,19 +156,28 @@ def check_constants():
 
 
 def train_step(
-    unet, facenet, optimizer, lr_faces, hr_faces, pixel_weight, embedding_weight, identity_size
+    unet,
+    facenet,
+    identity_view,
+    optimizer,
+    lr_faces,
+    hr_faces,
+    low_resolutions,
+    pixel_weight,
+    embedding_weight,
 ):
     """Update the U-Net once: both networks run inside the tape, only the U-Net is changed.
 
     Args:
         unet: `keras.Model` from lr_faces to sr_faces.
         facenet: function from faces to embeddings, differentiable and frozen.
+        identity_view: `IdentityView`, or another function of the same arguments.
         optimizer: built `keras.optimizers.Optimizer`.
         lr_faces: float32 (B, H, W, 3) in [-1, 1], enlarged low-resolution faces.
         hr_faces: float32 (B, H, W, 3) in [-1, 1], what they should become.
+        low_resolutions: int32 (B, 2), height and width in pixels of each low-resolution face.
         pixel_weight: weight of the pixel loss.
         embedding_weight: weight of the embedding loss.
-        identity_size: height and width in pixels at which FaceNet sees both faces.
 
     Returns:
         {"total", "pixel", "embedding", "learning_rate"}: float32 scalars of this update.
@@ -174,9 +185,9 @@ def train_step(
     with tf.GradientTape() as tape:
         sr_faces = unet(lr_faces, training=True)
         pixel = losses.pixel_loss(sr_faces, hr_faces)
-        sr_seen = resize_bicubic(sr_faces, identity_size)
-        hr_seen = resize_bicubic(hr_faces, identity_size)
-        embedding = losses.embedding_loss(facenet(sr_seen), facenet(hr_seen))
+        sr_embeddings = facenet(identity_view(sr_faces, low_resolutions))
+        hr_embeddings = facenet(identity_view(hr_faces, low_resolutions))
+        embedding = losses.embedding_loss(sr_embeddings, hr_embeddings)
         total = losses.total_loss(pixel, embedding, pixel_weight, embedding_weight)
         scaled = optimizer.scale_loss(total)  # by 1, unless the precision is float16
     gradients = tape.gradient(scaled, unet.trainable_variables)
@@ -201,8 +212,8 @@ def train(run, batches, step_fn, total_steps, steps_per_epoch, save_steps, stop)
 
     Args:
         run: `Run` at the step where it goes on.
-        batches: iterator of (lr_faces, hr_faces) from that step on.
-        step_fn: function from (lr_faces, hr_faces) to named losses; it updates the U-Net.
+        batches: iterator of (lr_faces, hr_faces, low_resolutions) from that step on.
+        step_fn: function from these to named losses; it updates the U-Net.
         total_steps: the step at which the training ends.
         steps_per_epoch: steps between validations.
         save_steps: steps between checkpoints and sample sheets inside an epoch.
@@ -226,10 +237,10 @@ def train(run, batches, step_fn, total_steps, steps_per_epoch, save_steps, stop)
                 return
             stop.check()
             started = time.perf_counter()
-            lr_faces, hr_faces = next(batches)
-            values = {name: float(value) for name, value in step_fn(lr_faces, hr_faces).items()}
+            batch = next(batches)
+            values = {name: float(value) for name, value in step_fn(*batch).items()}
             run.count_step(values)
-            rate = len(lr_faces) / (time.perf_counter() - started)
+            rate = len(batch[0]) / (time.perf_counter() - started)
             progress.set_description(f"epoch {(run.step - 1) // steps_per_epoch + 1}")
             progress.set_postfix_str(
                 f"loss {values['total']:.3f} = pixel {values['pixel']:.4f}, embedding "
@@ -294,10 +305,10 @@ def main():
                 train_step,
                 unet,
                 facenet,
+                IdentityView(IMAGE_SIZE, LOW_RESOLUTIONS, IDENTITY_DETAIL),
                 optimizer,
                 pixel_weight=PIXEL_WEIGHT,
                 embedding_weight=EMBEDDING_WEIGHT,
-                identity_size=IDENTITY_SIZE,
             )
         )
 

@@ -4,7 +4,8 @@
 PATH` says what a weight file is and tries it on faces.
 """
 
-from facenet.embedder import EMBEDDED_WEIGHTS, FaceNet, resize_bicubic
+from facenet.embedder import EMBEDDED_WEIGHTS, FaceNet
 from facenet.errors import WeightsError
+from facenet.inception_resnet_v1 import INPUT_SIZE
 
-__all__ = ["EMBEDDED_WEIGHTS", "FaceNet", "WeightsError", "resize_bicubic"]
+__all__ = ["EMBEDDED_WEIGHTS", "INPUT_SIZE", "FaceNet", "WeightsError"]

@@ -1,15 +1,13 @@
 """From faces to embeddings: resizing, standardisation and the frozen network, sealed together."""
 
-import functools
 from pathlib import Path
 
-import numpy as np
 from keras import ops
-from PIL import Image
 
 from facenet.errors import WeightsError
 from facenet.inception_resnet_v1 import INPUT_SIZE
 from facenet.inputs import AUTO, DESCRIPTIONS, INPUTS, choose_input
+from facenet.resizing import resize_bicubic
 from facenet.weights import load_weights
 
 EMBEDDED_WEIGHTS = Path(__file__).parent / "inception_resnet_v1_half.npz"
@@ -85,23 +83,3 @@ class FaceNet:
         """
         faces = resize_bicubic(ops.cast(faces, "float32"), INPUT_SIZE)
         return self.network(INPUTS[self.input_name](faces), training=False)
-
-
-def resize_bicubic(images, size):
-    """Resize square-wise to (B, size, size, C) by one matrix product per axis.
-
-    Bicubic resizing is linear and separable. As matrix products it has a kernel, a gradient and
-    an XLA lowering on every device, all of which `tf.image.resize(..., "bicubic")` lacks on GPUs.
-    """
-    height, width = images.shape[1:3]
-    if (height, width) == (size, size):
-        return images
-    images = ops.einsum("oh,bhwc->bowc", _bicubic_matrix(size, height), images)
-    return ops.einsum("ow,bhwc->bhoc", _bicubic_matrix(size, width), images)
-
-
-@functools.cache
-def _bicubic_matrix(size_out, size_in):
-    """Return the float32 matrix (size_out, size_in) that resizes one axis, with antialiasing."""
-    identity = Image.fromarray(np.eye(size_in, dtype=np.float32))
-    return np.asarray(identity.resize((size_in, size_out), Image.Resampling.BICUBIC))

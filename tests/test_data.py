@@ -191,7 +191,8 @@ def test_antialiasing_averages_what_the_original_skips():
 
 def test_one_face_a_batch_and_the_training_pipeline_degrade_alike(face_folder):
     stream = TrainingFaces(data.find_faces(face_folder), 4, low_resolutions=((11, 8),))
-    lr_faces, hr_faces = next(stream.batches())
+    lr_faces, hr_faces, low_resolutions = next(stream.batches())
+    np.testing.assert_array_equal(low_resolutions, [(11, 8)] * 4)
     together = degrade(hr_faces, (11, 8))
     np.testing.assert_allclose(lr_faces, together, atol=1e-6)
     np.testing.assert_allclose(degrade(hr_faces[2], (11, 8)), together[2], atol=1e-6)
@@ -243,7 +244,7 @@ def test_an_unreadable_file_is_named_and_replaced(face_folder):
     stream = TrainingFaces(paths, 4)
     batches = stream.batches()
     for _ in range(4):
-        _, hr_faces = next(batches)
+        hr_faces = next(batches)[1]
         assert hr_faces.shape == (4, 128, 128, 3)
     assert list(stream.unreadable) == [paths[3]]
     again = TrainingFaces(paths, 4).batches(3)  # a resumed run replaces it by the same face

@@ -6,9 +6,10 @@ import tensorflow as tf
 from facenet_files import random_arrays, write_keras_2
 
 import facenet as package
-from facenet import FaceNet, resize_bicubic
+from facenet import FaceNet
 from facenet.inception_resnet_v1 import build_inception_resnet_v1
 from facenet.inputs import prewhiten
+from facenet.resizing import resize_bicubic
 
 
 def cosine(a, b):

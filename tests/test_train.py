@@ -24,9 +24,12 @@ import train
 from checkpoints import list_checkpoints
 from data import degrade
 from history import read_rows
+from identity_view import IdentityView
 from run import Run, Stopped, StopSignals, TrainingError
 
 # --- One step ---
+
+VIEW = IdentityView(128, [(16, 16)], detail=2.0)
 
 
 @pytest.fixture
@@ -41,14 +44,12 @@ def small_unet(monkeypatch):
 @pytest.fixture
 def batch(sample_faces):
     hr_faces = tf.constant(sample_faces[0][::3])
-    return degrade(hr_faces, (16, 16)), hr_faces
+    return degrade(hr_faces, (16, 16)), hr_faces, tf.constant([(16, 16)] * len(hr_faces))
 
 
 def step(unet, facenet, optimizer, batch, pixel_weight, embedding_weight):
     optimizer.build(unet.trainable_variables)
-    return train.train_step(
-        unet, facenet, optimizer, *batch, pixel_weight, embedding_weight, identity_size=32
-    )
+    return train.train_step(unet, facenet, VIEW, optimizer, *batch, pixel_weight, embedding_weight)
 
 
 def test_the_identity_loss_alone_trains_every_variable_of_the_unet_and_none_of_facenet(
@@ -68,7 +69,7 @@ def test_steps_on_one_batch_lower_both_losses(small_unet, facenet, batch):
     optimizer = keras.optimizers.Adam(1e-3, 0.5)
     optimizer.build(small_unet.trainable_variables)
     compiled = tf.function(
-        lambda lr, hr: train.train_step(small_unet, facenet, optimizer, lr, hr, 5.0, 0.3, 32)
+        lambda *batch: train.train_step(small_unet, facenet, VIEW, optimizer, *batch, 5.0, 0.3)
     )
     values = [{k: float(v) for k, v in compiled(*batch).items()} for _ in range(40)]
     for name in ("total", "pixel", "embedding"):
