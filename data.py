@@ -7,15 +7,36 @@ position in training alone: a resumed run sees what an uninterrupted one would h
 
 import collections
 import functools
-import hashlib
-from pathlib import Path
 
-import cv2
 import numpy as np
 import tensorflow as tf
-from PIL import Image, ImageOps
 
-EXTENSIONS = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".webp", ".gif", ".tif", ".tiff"})
+from face_list import (
+    EXTENSIONS,
+    DataError,
+    check_identities_apart,
+    find_faces,
+    fingerprint,
+    hold_out_identities,
+)
+from images import crop_and_resize, read_pixels
+
+__all__ = [
+    "EXTENSIONS",
+    "LOW_RESOLUTIONS",
+    "DataError",
+    "TrainingFaces",
+    "check_identities_apart",
+    "crop_and_resize",
+    "degrade",
+    "find_faces",
+    "fingerprint",
+    "hold_out_identities",
+    "load_faces",
+    "read_pixels",
+    "to_faces",
+    "to_pixels",
+]
 
 FACES_PER_ROUND = 2  # of an identity, when faces are spread over identities
 
@@ -32,129 +53,6 @@ LOW_RESOLUTIONS = (
     (32, 32),
     (112, 96),
 )
-
-
-class DataError(ValueError):
-    """Training data that is missing or unusable."""
-
-
-# --- Finding and reading faces ---------------------------------------------------------------
-
-
-def find_faces(folder):
-    """List the images below a folder, sorted, so that the order is the same on every machine.
-
-    Args:
-        folder: root of one folder per identity, at any depth.
-
-    Returns:
-        List of `Path`. The identity of a face is its parent folder.
-
-    Raises:
-        DataError: the folder does not exist or holds no image.
-    """
-    folder = Path(folder)
-    if not folder.is_dir():
-        raise DataError(f"there is no folder {folder}")
-    paths = [p for p in folder.rglob("*") if p.suffix.lower() in EXTENSIONS and p.is_file()]
-    paths.sort(key=lambda path: path.as_posix())  # paths themselves ignore case on some systems
-    if not paths:
-        raise DataError(f"{folder} holds no image ({', '.join(sorted(EXTENSIONS))})")
-    return paths
-
-
-def hold_out_identities(paths, count):
-    """Split faces into two lists that share no identity.
-
-    Args:
-        paths: list of `Path`, one identity per parent folder.
-        count: number of identities to hold out: the last ones by name.
-
-    Returns:
-        (training paths, held-out paths).
-
-    Raises:
-        DataError: fewer than `count` + 1 identities, so that nothing would remain.
-    """
-    identities = sorted({path.parent for path in paths})
-    if not 0 < count < len(identities):
-        raise DataError(
-            f"cannot hold out {count} of {len(identities)} identities: TRAIN_DIR needs one folder "
-            "per person; lower HELD_OUT_IDENTITIES or set VALIDATION_DIR"
-        )
-    held_out = set(identities[-count:])
-    return (
-        [path for path in paths if path.parent not in held_out],
-        [path for path in paths if path.parent in held_out],
-    )
-
-
-def fingerprint(paths, folder):
-    """Return a line that changes when a list of faces does, but not when its folder moves."""
-    names = "\n".join(path.relative_to(folder).as_posix() for path in paths)
-    digest = hashlib.sha256(names.encode(errors="surrogateescape")).hexdigest()
-    return f"{len(paths)} files, {digest[:16]}"
-
-
-def read_pixels(path):
-    """Read an image file of any common format as upright 8-bit RGB.
-
-    EXIF rotation is applied, 16 bits become 8, greyscale and CMYK become RGB, transparency is
-    laid over white, of an animation the first frame is taken.
-
-    Args:
-        path: image file.
-
-    Returns:
-        uint8 (H, W, 3).
-
-    Raises:
-        OSError: the file cannot be read as an image; the message says why.
-    """
-    try:
-        with Image.open(path) as image:
-            image = ImageOps.exif_transpose(image)
-            if image.mode.startswith("I"):  # 16-bit greyscale; Pillow would clip it to 255
-                image = Image.fromarray(np.uint8(np.asarray(image).clip(0, 65535) // 257))
-            elif image.mode == "F":
-                raise OSError("pixels are floating-point numbers of unknown range")
-            if image.has_transparency_data:
-                image = image.convert("RGBA")
-                white = Image.new("RGBA", image.size, "white")
-                image = Image.alpha_composite(white, image)
-            return np.asarray(image.convert("RGB"))
-    except Exception as error:  # Pillow's decoders raise many kinds for damaged files
-        raise OSError(f"{path}: {error}") from error
-
-
-def crop_and_resize(pixels, size, rng=None, smallest_crop=1.0, mirror=False):
-    """Cut a square out of an image and resize it to the network's size.
-
-    Args:
-        pixels: uint8 (H, W, 3).
-        size: height and width of the result in pixels.
-        rng: `np.random.Generator` that draws the square and the mirroring; None takes the
-            largest central square, unmirrored.
-        smallest_crop: side of the smallest square that may be drawn, as a fraction in (0, 1] of
-            the largest; 1 leaves only the position of the largest square to chance.
-        mirror: whether half of the faces are mirrored left to right.
-
-    Returns:
-        uint8 (size, size, 3).
-    """
-    height, width = pixels.shape[:2]
-    side = min(height, width)
-    if rng is None:
-        top, left = (height - side) // 2, (width - side) // 2
-    else:
-        side = max(1, round(side * rng.uniform(smallest_crop, 1.0)))
-        top, left = rng.integers(height - side + 1), rng.integers(width - side + 1)
-    square = pixels[top : top + side, left : left + side]
-    if mirror and rng is not None and rng.random() < 0.5:
-        square = square[:, ::-1]
-    # INTER_AREA averages, so shrinking does not alias; for enlarging, OpenCV advises INTER_CUBIC.
-    interpolation = cv2.INTER_AREA if side > size else cv2.INTER_CUBIC
-    return cv2.resize(square, (size, size), interpolation=interpolation)
 
 
 # --- Degradation -----------------------------------------------------------------------------
@@ -225,7 +123,7 @@ class TrainingFaces:
         """Keep what defines the stream; nothing is read yet.
 
         Args:
-            paths: list of image files.
+            paths: `FaceList`, or another sequence of image files.
             batch_size: faces per batch.
             image_size: height and width of a face in pixels.
             low_resolutions: (height, width) pairs, drawn uniformly, one per face and epoch.
@@ -242,7 +140,7 @@ class TrainingFaces:
                 f"{len(paths)} training faces do not fill one batch of {batch_size}: "
                 f"set BATCH_SIZE to at most {len(paths)} or add faces to TRAIN_DIR"
             )
-        self.paths = list(paths)
+        self.paths = paths
         self.batch_size = batch_size
         self.image_size = image_size
         self.low_resolutions = np.array(low_resolutions, np.int32)
@@ -335,7 +233,7 @@ def load_faces(paths, count, image_size=128):
     person can be told whether the person is recognised.
 
     Args:
-        paths: list of `Path`, one identity per parent folder.
+        paths: `FaceList` or list of `Path`, one identity per parent folder.
         count: number of faces wanted.
         image_size: height and width of a face in pixels.
 

@@ -22,6 +22,7 @@ from data import (
     LOW_RESOLUTIONS,
     DataError,
     TrainingFaces,
+    check_identities_apart,
     find_faces,
     fingerprint,
     hold_out_identities,
@@ -270,6 +271,7 @@ def main():
             )
         else:
             held_out_paths = find_faces(VALIDATION_DIR)
+            check_identities_apart(training_paths, held_out_paths)
         training_faces = TrainingFaces(
             training_paths,
             BATCH_SIZE,
@@ -318,7 +320,7 @@ def main():
             "precision": precision,
             "FaceNet": facenet.fingerprint,
             "U-Net": architecture,
-            "training faces": fingerprint(training_paths, TRAIN_DIR),
+            "training faces": fingerprint(training_paths),
         }
         embed = tf.function(facenet, reduce_retracing=True)
         held_out = load_held_out(held_out_paths, VALIDATION_FACES, embed, training_faces.unreadable)

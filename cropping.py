@@ -1,0 +1,121 @@
+"""Where a face is cut out of a picture: boxes, margins, alignment.
+
+A box is (left, top, width, height), a landmark (x, y), both in pixels, y downwards. The five
+landmarks are the eye, eye, nose, corner and corner of the mouth, the left ones of the picture first.
+"""
+
+import math
+
+import cv2
+import numpy as np
+
+from detection import cut_out
+from images import crop_and_resize
+
+# Where the landmarks lie in a squared box, as fractions of its side: medians of what MTCNN finds
+# on upright sample faces.
+TEMPLATE = np.array([(0.31, 0.38), (0.69, 0.38), (0.50, 0.57), (0.34, 0.78), (0.66, 0.78)])
+LARGEST_SIDE = 4  # times the longer side of the picture; a larger square is no face
+
+
+class CropError(ValueError):
+    """A face that cannot be cut out; the message says why."""
+
+
+def square_around(box, margin):
+    """Return the square (top, left, side) in whole pixels around the middle of a box.
+
+    Args:
+        box: (left, top, width, height).
+        margin: how much longer the square is than the longer side of the box, as a fraction of it.
+    """
+    left, top, width, height = box
+    side = max(1, round(max(width, height) * (1 + margin)))
+    return round(top + height / 2 - side / 2), round(left + width / 2 - side / 2), side
+
+
+def crop(pixels, box, margin, size, landmarks=None):
+    """Cut a face out of a picture, edges repeated where the square reaches beyond them.
+
+    Args:
+        pixels: uint8 (H, W, 3).
+        box: (left, top, width, height).
+        margin: see `square_around`.
+        size: height and width of the crop in pixels.
+        landmarks: (5, 2), to turn and move the face so that they come to lie on `TEMPLATE` as
+            closely as possible; None cuts out the square as it is.
+
+    Returns:
+        uint8 (size, size, 3).
+
+    Raises:
+        CropError: the box has no area, lies outside of the picture or is far larger than it, or
+            the landmarks are all one point.
+    """
+    height, width = pixels.shape[:2]
+    box_left, box_top, box_width, box_height = box
+    if not (box_width > 0 and box_height > 0):
+        raise CropError(f"the box has no area: {box_width:g}x{box_height:g}")
+    overlaps = -box_width < box_left < width and -box_height < box_top < height
+    if not overlaps:
+        raise CropError("the box lies outside of the picture")
+    top, left, side = square_around(box, margin)
+    if side > LARGEST_SIDE * max(height, width):
+        raise CropError("the box is far larger than the picture")
+    if landmarks is None:
+        return crop_and_resize(cut_out(pixels, (top, left, side)), size)
+    return _align(pixels, landmarks, margin, size)
+
+
+def _align(pixels, landmarks, margin, size):
+    """Return the face (size, size, 3) after the similarity that fits the landmarks best."""
+    target = (0.5 + (TEMPLATE - 0.5) / (1 + margin)) * size
+    matrix = similarity(np.asarray(landmarks, float), target)
+    # OpenCV's warp does not average; a face that shrinks is warped larger and then averaged.
+    enlarged = math.ceil(min(8.0, max(1.0, 1 / math.hypot(*matrix[:, 0]))))
+    # Pixel centres lie at halves of the coordinates above and at whole numbers for OpenCV.
+    matrix *= enlarged
+    matrix[:, 2] += matrix[:, :2].sum(axis=1) / 2 - 0.5
+    warped = cv2.warpAffine(
+        pixels,
+        matrix,
+        (size * enlarged, size * enlarged),
+        flags=cv2.INTER_CUBIC,
+        borderMode=cv2.BORDER_REPLICATE,
+    )
+    return crop_and_resize(warped, size)
+
+
+def similarity(points, targets):
+    """Return the 2x3 matrix of the turn, scale and shift that maps points closest to targets.
+
+    Args:
+        points: float (N, 2).
+        targets: float (N, 2).
+
+    Raises:
+        CropError: the points are all one.
+    """
+    x, y = points.T
+    one, zero = np.ones_like(x), np.zeros_like(x)
+    rows = np.concatenate([np.stack([x, -y, one, zero], 1), np.stack([y, x, zero, one], 1)])
+    (a, b, dx, dy), _, rank, _ = np.linalg.lstsq(rows, targets.T.ravel(), rcond=None)
+    if rank < 4:
+        raise CropError("the landmarks are all one point")
+    return np.array([(a, -b, dx), (b, a, dy)])
+
+
+def main_face(boxes, height, width):
+    """Return the index of the largest, most central box.
+
+    The score is the area less twice the squared distance between the middles of box and picture,
+    so that of two faces of like size the central one is taken.
+
+    Args:
+        boxes: list of (left, top, width, height), at least one.
+        height: height of the picture.
+        width: width of the picture.
+    """
+    left, top, box_width, box_height = np.array(boxes, float).T
+    distance = np.hypot(left + box_width / 2 - width / 2, top + box_height / 2 - height / 2)
+    return int(np.argmax(box_width * box_height - 2 * distance**2))
