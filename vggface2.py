@@ -1,7 +1,10 @@
 """The tables that come with VGGFace2: boxes and landmarks of every picture, names of the people."""
 
+import array
 import csv
+import math
 import os
+import unicodedata
 
 import numpy as np
 
@@ -30,30 +33,36 @@ class Table:
             columns: names of its columns, `BOX_COLUMNS` or `LANDMARK_COLUMNS`.
 
         Raises:
-            TableError: the file cannot be read, has other columns, or a row is damaged.
+            TableError: the file cannot be read, has other columns, or a row is damaged or twice.
         """
         self.path = path
-        self._row_of, values = {}, []
+        self._row_of, values = {}, array.array("d")
         for number, row in read_rows(path, columns):
             try:
-                numbers = np.array(row[1:], np.float32)
+                numbers = [float(value) for value in row[1:]]
             except ValueError:
-                numbers = np.array([np.nan])
-            if len(row) != len(columns) or not np.isfinite(numbers).all():
+                numbers = [math.nan]
+            if len(row) != len(columns) or not all(map(math.isfinite, numbers)):
                 expected = ", ".join(columns)
                 raise TableError(f"{path}, line {number}: expected {expected}, found {row}")
-            self._row_of[os.fsencode(row[0])] = len(values)
-            values.append(numbers)
-        self._values = np.stack(values) if values else np.empty((0, len(columns) - 1))
+            count = len(self._row_of)
+            if self._row_of.setdefault(_key(row[0]), count) != count:
+                raise TableError(f"{path}, line {number}: a second row for {row[0]}")
+            values.extend(numbers)
+        self._values = np.array(values).reshape(-1, len(columns) - 1)
 
     def find(self, name):
-        """Return the numbers of a picture, float32, or None if it has no row.
+        """Return the list of numbers of a picture, or None if it has no row.
 
         Args:
             name: bytes, its path below `train` or `test` without `.jpg`.
         """
-        row = self._row_of.get(name)
-        return None if row is None else self._values[row]
+        row = self._row_of.get(_key(os.fsdecode(name)))
+        return None if row is None else self._values[row].tolist()
+
+
+def _key(name):
+    return os.fsencode(unicodedata.normalize("NFC", name))  # some systems decompose file names
 
 
 def read_rows(path, columns):
