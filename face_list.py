@@ -5,6 +5,7 @@ Needs no TensorFlow.
 """
 
 import collections.abc
+import contextlib
 import hashlib
 import os
 import time
@@ -239,7 +240,8 @@ def _write_index(path, root, parts, states):
             )
         unfinished.replace(path)
     except OSError as error:
-        unfinished.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            unfinished.unlink()
         print(f"The list of {root} is not kept for later starts: {error}")
 
 

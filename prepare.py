@@ -132,7 +132,7 @@ def check_constants():
 def check_apart(source, output):
     """Raise PrepareError if one of two folders lies in the other: sources are never written to."""
     inner, outer = sorted((source.resolve(), output.resolve()), key=lambda p: -len(p.parts))
-    if inner.is_relative_to(outer):
+    if inner.is_relative_to(outer):  # also where they are one
         raise PrepareError(
             f"OUTPUT_DIR {output} and SOURCE_DIR {source} must not lie in each other"
         )
@@ -272,6 +272,7 @@ def _read(picture, source):
 def _detector():
     import tensorflow as tf
 
+    tf.config.set_visible_devices([], "GPU")  # each process would claim all of its memory
     tf.config.threading.set_intra_op_parallelism_threads(1)  # processes share the work already
     tf.config.threading.set_inter_op_parallelism_threads(1)
     return FaceDetector()

@@ -19,7 +19,7 @@ class TableError(ValueError):
 class Table:
     """Numbers per picture, from a CSV file whose first column is like `n000002/0001_01`.
 
-    The 3.1 million rows of VGGFace2 take about 0.5 GB.
+    The 3.1 million rows of landmarks for VGGFace2's training take 16 seconds and 0.9 GB.
 
     Attributes:
         path: `Path` of the file.
