@@ -44,7 +44,7 @@ from run import (
 )
 
 # --- Paths ---
-TRAIN_DIR = Path(__file__).parent / "samples"  # one folder per identity; VGGFace2: "VGGFace2/train"
+TRAIN_DIR = Path(__file__).parent / "samples"  # one folder per identity; VGGFace2: README
 VALIDATION_DIR = None  # folder of other identities; None holds out some of TRAIN_DIR
 HELD_OUT_IDENTITIES = 8  # of TRAIN_DIR, the last by name, if VALIDATION_DIR is None (ours)
 FACENET_WEIGHTS = EMBEDDED_WEIGHTS  # or the path of facenet_keras.h5 (original); others: README
