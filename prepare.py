@@ -21,6 +21,7 @@ import sys
 import threading
 from pathlib import Path
 
+import numpy as np
 from PIL import Image
 from tqdm import tqdm
 
@@ -47,7 +48,8 @@ JPEG_QUALITY = 95  # 1 to 100
 PROCESSES = os.cpu_count()
 
 MODES = {"vggface2": "VGGFace2", "detect": "mtcnn", "cropped": ""}  # what the manifest calls them
-PART = 64  # pictures; the unit of work, of detection and of going on
+PART = 16  # pictures; the unit of work, of detection and of going on
+BATCH_PIXELS = 8_000_000  # searched for faces at once, so that memory stays small
 COLUMNS = (
     *("source", "crop", "left", "top", "width", "height"),
     *(f"landmark{i}_{axis}" for i in range(1, 6) for axis in "xy"),
@@ -281,8 +283,14 @@ def _detector():
 def _detect(pictures, all_pixels, smallest):
     """Note box and landmarks of the main face in each picture that could be read."""
     readable = [i for i, pixels in enumerate(all_pixels) if pixels is not None]
-    for start in range(0, len(readable), 16):  # more at a time gained nothing on the CPUs tried
-        batch = readable[start : start + 16]
+    while readable:
+        batch, height, width = [], 0, 0
+        for i in readable:
+            height, width = np.maximum((height, width), all_pixels[i].shape[:2]).tolist()
+            if batch and (len(batch) + 1) * height * width > BATCH_PIXELS:
+                break
+            batch.append(i)
+        readable = readable[len(batch) :]
         found = _detector().find([all_pixels[i] for i in batch], smallest)
         for i, faces in zip(batch, found, strict=True):
             if faces:

@@ -347,7 +347,7 @@ def test_a_manifest_cut_anywhere_is_continued(many, tmp_path, size, constants):
     content = (output / "manifest.csv").read_bytes()
     if isinstance(size, str):
         size = content.index(b"cannot identify")
-        assert content[:size].count(b"\n") == 5 * prepare.PART  # and the head of the table
+        assert (content[:size].count(b"\n") - 1) % prepare.PART == prepare.PART - 1
     (output / "manifest.csv").unlink()
     (output / "manifest_unfinished.csv").write_bytes(content[:size])
     kept = max(0, content[:size].count(b"\n") - 1) // prepare.PART * prepare.PART
@@ -512,3 +512,21 @@ def test_pictures_of_other_sizes_in_a_batch_do_not_move_a_face():
     # Not the same: MTCNN sees the face at slightly other scales.
     np.testing.assert_allclose(together[0].box, alone[0].box, atol=16)
     np.testing.assert_allclose(together[0].landmarks, alone[0].landmarks, atol=16)
+
+
+def test_large_pictures_are_searched_in_smaller_batches(monkeypatch):
+    batches = []
+
+    class Detector:
+        def find(self, photographs, smallest):
+            batches.append([len(photograph) for photograph in photographs])
+            return [[] for _ in photographs]
+
+    monkeypatch.setattr(prepare, "_detector", Detector)
+    monkeypatch.setattr(prepare, "BATCH_PIXELS", 40_000)
+    sides = (100, 100, 100, 150, 100, 300, 20, 20)
+    pictures = [prepare.Picture(f"{i}.jpg") for i in range(len(sides) + 1)]
+    pixels = [np.zeros((side, side, 3), np.uint8) for side in sides]
+    prepare._detect(pictures, [*pixels[:2], None, *pixels[2:]], 20)
+    assert batches == [[100, 100, 100], [150], [100], [300], [20, 20]]
+    assert [p.reason for p in pictures] == ["no face found"] * 2 + [""] + ["no face found"] * 6
