@@ -226,11 +226,22 @@ class TrainingFaces:
         raise DataError(self._failure)
 
 
-def load_faces(paths, count, image_size=128):
-    """Read a fixed choice of faces, spread evenly over the identities.
+def spread_over_identities(paths):
+    """Yield faces so that the first ones are spread evenly over the identities.
 
-    Two of each identity are taken, then two more, and so on: only with a second face of the same
+    Two of each identity come first, then two more, and so on: only with a second face of the same
     person can be told whether the person is recognised.
+    """
+    by_identity = collections.defaultdict(list)
+    for path in paths:
+        by_identity[path.parent].append(path)
+    for start in range(0, max(map(len, by_identity.values())), FACES_PER_ROUND):
+        for members in by_identity.values():
+            yield from members[start : start + FACES_PER_ROUND]
+
+
+def load_faces(paths, count, image_size=128):
+    """Read a fixed choice of faces, the first of `spread_over_identities` that can be read.
 
     Args:
         paths: `FaceList` or list of `Path`, one identity per parent folder.
@@ -244,16 +255,7 @@ def load_faces(paths, count, image_size=128):
     Raises:
         DataError: not one of the files could be read.
     """
-    by_identity = collections.defaultdict(list)
-    for path in paths:
-        by_identity[path.parent].append(path)
-    rounds = range(0, max(map(len, by_identity.values())), FACES_PER_ROUND)
-    in_turn = (
-        path
-        for start in rounds
-        for members in by_identity.values()
-        for path in members[start : start + FACES_PER_ROUND]
-    )
+    in_turn = spread_over_identities(paths)
     pixels, chosen, unreadable = [], [], {}
     while len(pixels) < count and (path := next(in_turn, None)) is not None:
         try:

@@ -1,13 +1,13 @@
-"""Measure a trained network on people it never saw, also with a recogniser it never met.
+"""Does it still look like the same person? Edit the constants, then run `python evaluate.py`.
 
-Edit the constants below, then run `python evaluate.py`. Bicubic enlargement and super-resolution
-are compared on the same faces, under the FaceNet of the loss and, if dlib is installed, under
-dlib's recogniser. A gain under the first alone would only mean that the network learned to please
-it; a gain under both is identity.
+Measures bicubic enlargement, SR and HR side by side on faces that the network was not trained on:
+picture quality, identification and verification, under the FaceNet of the loss and under a
+recogniser that the loss never saw.
 """
 
+import dataclasses
 import functools
-import importlib.util
+import itertools
 import json
 import sys
 from pathlib import Path
@@ -15,99 +15,351 @@ from pathlib import Path
 import keras
 import numpy as np
 import tensorflow as tf
+from sklearn.metrics.pairwise import paired_cosine_distances
+from tqdm import tqdm
 
+import dlib_recogniser
+import evaluation_report
 import hardware
-from data import DataError, find_faces, hold_out_identities, load_faces, to_faces, to_pixels
+from data import (
+    DataError,
+    crop_and_resize,
+    degrade,
+    find_faces,
+    hold_out_identities,
+    read_pixels,
+    spread_over_identities,
+    to_faces,
+    to_pixels,
+)
 from facenet import FaceNet, WeightsError
-from metrics import HeldOut, quality_table
+from metrics import in_batches, picture_quality, rank1_identification
+from pairs import draw_pairs, read_pairs
+from verification import verify
 
-RUN_DIR = "output"  # the output folder of a finished training
+RUN_DIR = "output"  # a training's output folder, or a folder of them: the newest network counts
 FACES_DIR = None  # one folder per identity; None: the faces that the training held out
-FACES = 96  # number of faces measured, spread over the identities
+FACES = 96  # faces measured, spread over the identities, if PAIRS is None
+PAIRS = None  # CSV (fold,image_a,image_b,same), LFW's pairs.txt, "scikit-learn"; None draws pairs
+DRAWN_PAIRS = 600  # half of them genuine, if PAIRS is None
+SEED = 0  # of the drawn pairs
+CENTRAL_CROP = None  # side in pixels of the square cut out first; 144 for LFW's 250x250 pictures
+SIZES = None  # low resolutions as (height, width) in pixels; None: those of the training
+UNSEEN_RECOGNISER = "dlib"  # "dlib", the path of another FaceNet weight file, or None
 FACE_BOX = (0.15, 0.2, 0.85, 0.9)  # left, top, right, bottom of the face in its picture, for dlib
 
+FACES_AT_ONCE = 64  # faces in memory as float32, in all their versions
+BICUBIC, SR, HR = "bicubic", "SR", "HR"
+PROTOCOLS = ("HR-LR", "LR-LR")
 
-def dlib_recogniser(hr_faces):
-    """Return dlib's recogniser as a function from faces to embeddings; None if not installed.
 
-    Each picture is aligned as dlib wants it, by five landmarks found in that picture alone. The
-    mean descriptor of the HR faces is subtracted: dlib's descriptors have a large part in common,
-    which would hide the differences from a cosine.
+@dataclasses.dataclass(frozen=True)
+class Recogniser:
+    """Something that tells faces apart.
+
+    Attributes:
+        name: what tables call it.
+        embed: function from float32 (B, H, W, 3) in [-1, 1] to float32 (B, E).
+        centred: whether the mean embedding of the HR faces is subtracted. dlib's have a large
+            part in common, which would hide the differences from a cosine.
+    """
+
+    name: str
+    embed: callable
+    centred: bool = False
+
+
+@dataclasses.dataclass
+class Version:
+    """All faces as one method made them from one low resolution.
+
+    Attributes:
+        psnr, ssim: lists of N numbers against HR, see `metrics.Quality`; empty for HR.
+        shift: list of N mean differences from HR per channel, in levels of 0 to 255; empty for HR.
+        embeddings: {recogniser's name: list of N embeddings}.
+    """
+
+    psnr: list = dataclasses.field(default_factory=list)
+    ssim: list = dataclasses.field(default_factory=list)
+    shift: list = dataclasses.field(default_factory=list)
+    embeddings: dict = dataclasses.field(default_factory=dict)
+
+    def add(self, faces, hr_faces, recognisers):
+        """Measure float32 faces (B, H, W, 3); `hr_faces` is None if they are the HR faces."""
+        if hr_faces is not None:
+            psnr, ssim = picture_quality(faces, hr_faces)
+            self.psnr.extend(psnr)
+            self.ssim.extend(ssim)
+            self.shift.extend((faces - hr_faces).mean(axis=(1, 2)) * 127.5)
+        for recogniser in recognisers:
+            known = self.embeddings.setdefault(recogniser.name, [])
+            known.extend(recogniser.embed(faces))
+
+
+# --- What is measured, and with what -----------------------------------------------------------
+
+
+def find_network(folder):
+    """Return (run's folder, network path, constants) of the newest trained network in a folder.
+
+    A finished training's `model.keras` goes before the best epoch of an unfinished one.
+
+    Raises:
+        DataError: there is none.
+    """
+    folder = Path(folder)
+    networks = [
+        path
+        for run in (folder, *sorted(p for p in folder.glob("*") if p.is_dir()))
+        for path in (run / "model.keras", run / "checkpoints" / "best.keras")
+        if path.is_file() and (run / "config.json").is_file()
+    ]
+    if not networks:
+        raise DataError(f"RUN_DIR {folder} holds no trained network: run train.py first")
+    newest = max(networks, key=lambda path: (path.name == "model.keras", path.stat().st_mtime))
+    run = newest.parent if newest.name == "model.keras" else newest.parent.parent
+    return run, newest, json.loads((run / "config.json").read_text())["constants"]
+
+
+def choose_pairs(constants):
+    """Return (pairs, paths of the faces to measure) as the constants at the top say.
 
     Args:
-        hr_faces: float32 (N, H, W, 3) in [-1, 1], the faces whose mean is subtracted.
+        constants: those of the training.
+    """
+    folder = FACES_DIR or constants["VALIDATION_DIR"] or constants["TRAIN_DIR"]
+    if PAIRS is not None:
+        pairs = read_pairs(PAIRS, folder)
+        paths = sorted({path for pair in pairs for path in (pair.image_a, pair.image_b)})
+        return pairs, paths
+    paths = find_faces(folder)
+    if not (FACES_DIR or constants["VALIDATION_DIR"]):
+        _, paths = hold_out_identities(paths, constants["HELD_OUT_IDENTITIES"])
+    paths = sorted(itertools.islice(spread_over_identities(paths), FACES))
+    return draw_pairs(paths, DRAWN_PAIRS, SEED), paths
+
+
+def load_pixels(paths, image_size):
+    """Read faces.
+
+    Args:
+        paths: list of `Path`.
+        image_size: height and width of a face in pixels.
 
     Returns:
-        Function from float32 (B, H, W, 3) in [-1, 1] to float32 (B, 128).
+        (pixels, index, problems): uint8 (N, size, size, 3), {path: its place in pixels}, and a
+        line for each file that could not be read.
+
+    Raises:
+        DataError: not one could be read.
     """
-    if not all(importlib.util.find_spec(name) for name in ("dlib", "face_recognition_models")):
-        return None
-    import dlib
+    pixels, index, problems = [], {}, []
+    for path in tqdm(paths, "reading", unit="face", leave=False):
+        try:
+            picture = read_pixels(path)
+        except OSError as error:
+            problems.append(" ".join(str(error).split()))
+            continue
+        if CENTRAL_CROP is not None:
+            top, left = (max(0, side - CENTRAL_CROP) // 2 for side in picture.shape[:2])
+            picture = picture[top : top + CENTRAL_CROP, left : left + CENTRAL_CROP]
+        index[path] = len(pixels)
+        pixels.append(crop_and_resize(picture, image_size))
+    if not pixels:
+        reason = problems[0] if problems else "the list is empty"
+        raise DataError(f"none of {len(paths)} faces could be read: {reason}")
+    return np.stack(pixels), index, problems
 
-    # Found, not imported: importing the package needs a setuptools older than 81.
-    package = Path(importlib.util.find_spec("face_recognition_models").origin).parent
-    models = package / "models"
-    network = dlib.face_recognition_model_v1(
-        str(models / "dlib_face_recognition_resnet_model_v1.dat")
-    )
-    find_landmarks = dlib.shape_predictor(str(models / "shape_predictor_5_face_landmarks.dat"))
 
-    def align(pixels):
-        height, width = pixels.shape[:2]
-        left, top, right, bottom = FACE_BOX
-        box = dlib.rectangle(
-            round(left * width), round(top * height), round(right * width), round(bottom * height)
-        )
-        return dlib.get_face_chip(pixels, find_landmarks(pixels, box), size=150, padding=0.25)
+def choose_recognisers(constants):
+    """Return the FaceNet of the loss, and the unseen `Recogniser` if there is one."""
+    loss_facenet = FaceNet(constants["FACENET_WEIGHTS"], constants.get("FACENET_INPUT", "auto"))
+    recognisers = [_from_facenet("FaceNet of the loss", loss_facenet)]
+    if UNSEEN_RECOGNISER == "dlib":
+        if dlib_recogniser.is_installed():
 
-    def describe(faces):
-        chips = [align(pixels) for pixels in to_pixels(faces).numpy()]
-        return np.array(network.compute_face_descriptor(chips), np.float32)
+            def embed(faces):
+                return dlib_recogniser.describe(to_pixels(faces).numpy(), FACE_BOX)
 
-    mean = describe(hr_faces).mean(axis=0)
-    return lambda faces: describe(faces) - mean
+            recognisers.append(Recogniser("dlib, unseen by the loss", embed, centred=True))
+        else:
+            print("dlib-bin and face-recognition-models are not installed: no unseen recogniser")
+    elif UNSEEN_RECOGNISER is not None:
+        facenet = FaceNet(UNSEEN_RECOGNISER)
+        if facenet.fingerprint == loss_facenet.fingerprint:
+            raise DataError(
+                f"UNSEEN_RECOGNISER {UNSEEN_RECOGNISER} is the FaceNet of the loss: name another"
+            )
+        name = f"{Path(UNSEEN_RECOGNISER).name}, unseen by the loss"
+        recognisers.append(_from_facenet(name, facenet))
+    return recognisers
+
+
+def _from_facenet(name, facenet):
+    embed = tf.function(facenet, reduce_retracing=True)
+    return Recogniser(name, functools.partial(in_batches, embed))
+
+
+# --- Measuring ---------------------------------------------------------------------------------
+
+
+def measure(pixels, sizes, super_resolve, recognisers, antialias):
+    """Embed every face once per method and size, and compare its picture with HR.
+
+    Args:
+        pixels: uint8 (N, H, W, 3).
+        sizes: (height, width) pairs in pixels.
+        super_resolve: function from float32 lr_faces (B, H, W, 3) to sr_faces.
+        recognisers: list of `Recogniser`.
+        antialias: see `data.degrade`.
+
+    Returns:
+        {HR: `Version`, (size, BICUBIC): `Version`, (size, SR): `Version`, ...}; embeddings as
+        arrays (N, E), centred where the recogniser wants it.
+    """
+    versions = {HR: Version()}
+    versions |= {(size, method): Version() for size in sizes for method in (BICUBIC, SR)}
+    starts = range(0, len(pixels), FACES_AT_ONCE)
+    with tqdm(total=len(pixels) * (1 + len(sizes)), unit="face") as progress:
+        for start in starts:
+            hr_faces = to_faces(pixels[start : start + FACES_AT_ONCE]).numpy()
+            versions[HR].add(hr_faces, None, recognisers)
+            progress.update(len(hr_faces))
+            for size in sizes:
+                progress.set_description(f"{size[0]}x{size[1]}")
+                lr_faces = degrade(hr_faces, size, antialias).numpy()
+                sr_faces = in_batches(super_resolve, lr_faces)
+                versions[size, BICUBIC].add(lr_faces, hr_faces, recognisers)
+                versions[size, SR].add(sr_faces, hr_faces, recognisers)
+                progress.update(len(hr_faces))
+    for recogniser in recognisers:
+        mean = np.mean(versions[HR].embeddings[recogniser.name], axis=0)
+        for version in versions.values():
+            embeddings = np.array(version.embeddings[recogniser.name])
+            version.embeddings[recogniser.name] = embeddings - recogniser.centred * mean
+    return versions
+
+
+def pair_scores(versions, key, recogniser, protocol, first, second):
+    """Return the cosine of every pair, float (P,).
+
+    Args:
+        versions: see `measure`.
+        key: of the probe's `Version`.
+        recogniser: name.
+        protocol: "HR-LR" compares the HR face of `first` with the probe's version of `second`,
+            "LR-LR" the probe's version of both.
+        first: int (P,), place of the gallery's face.
+        second: int (P,), place of the probe's.
+    """
+    probe = versions[key].embeddings[recogniser]
+    gallery = versions[HR].embeddings[recogniser] if protocol == "HR-LR" else probe
+    return 1.0 - paired_cosine_distances(gallery[first], probe[second])
+
+
+def table_rows(versions, recognisers, identities, first, second, same, folds):
+    """Return one flat dict of numbers per recogniser, size and method, as in `results.csv`.
+
+    Raises:
+        ValueError: see `verification.judge_by_folds`.
+    """
+    rows = []
+    for recogniser, (key, version) in itertools.product(recognisers, versions.items()):
+        size, method = key if key != HR else ("", HR)
+        row = {
+            "recogniser": recogniser.name,
+            "low_resolution": "x".join(map(str, size)),
+            "method": method,
+        }
+        if key != HR:
+            red, green, blue = np.mean(version.shift, axis=0)
+            row |= {"psnr": np.mean(version.psnr), "ssim": np.mean(version.ssim)}
+            row |= {"shift_red": red, "shift_green": green, "shift_blue": blue}
+        embeddings = version.embeddings[recogniser.name]
+        hr_embeddings = versions[HR].embeddings[recogniser.name]
+        similarity = 1.0 - paired_cosine_distances(embeddings, hr_embeddings)
+        row |= {
+            "similarity": similarity.mean(),
+            "similarity_p5": np.percentile(similarity, 5),
+            "rank1": rank1_identification(embeddings, hr_embeddings, identities),
+        }
+        for protocol in PROTOCOLS:
+            scores = pair_scores(versions, key, recogniser.name, protocol, first, second)
+            result = dataclasses.asdict(verify(scores, same, folds))
+            row |= {f"{protocol} {name}": value for name, value in result.items()}
+        rows.append(row)
+    return rows
 
 
 def main():
-    """Print one table per recogniser and write them to `evaluation.md` in the run's folder.
+    """Write the tables and pictures of one network into `evaluation/` beside it.
 
     Raises:
         DataError, WeightsError, OSError: one line that names the constant or path to change.
     """
-    folder = Path(RUN_DIR)
-    config_path, network_path = folder / "config.json", folder / "model.keras"
-    if not (config_path.is_file() and network_path.is_file()):
-        raise DataError(f"RUN_DIR {folder} holds no finished training: run train.py first")
-    constants = json.loads(config_path.read_text())["constants"]
-    if FACES_DIR is not None:
-        paths = find_faces(FACES_DIR)
-    elif constants["VALIDATION_DIR"] is not None:
-        paths = find_faces(constants["VALIDATION_DIR"])
-    else:
-        paths = find_faces(constants["TRAIN_DIR"])
-        _, paths = hold_out_identities(paths, constants["HELD_OUT_IDENTITIES"])
-    pixels, identities, unreadable = load_faces(paths, FACES, constants["IMAGE_SIZE"])
-    for reason in unreadable.values():
-        print(f"Passed over {reason}")
-
+    run, network_path, constants = find_network(RUN_DIR)
+    print(f"Network  {network_path}")
     hardware.use_hardware("float32")
+    recognisers = choose_recognisers(constants)
+    pairs, paths = choose_pairs(constants)
+    pixels, index, problems = load_pixels(paths, constants["IMAGE_SIZE"])
+    used = [pair for pair in pairs if pair.image_a in index and pair.image_b in index]
+    if len(used) < len(pairs):
+        problems.append(f"{len(pairs) - len(used)} of {len(pairs)} pairs lack an image")
+    for problem in problems:
+        print(f"Problem  {problem}")
+    first, second = (
+        np.array([index[path] for path in images], int)
+        for images in ([pair.image_a for pair in used], [pair.image_b for pair in used])
+    )
+    same = np.array([pair.same for pair in used], bool)
+    folds = np.array([pair.fold for pair in used], int)
+    if len(np.unique(same)) < 2:
+        raise DataError(
+            f"the {len(used)} pairs whose images can be read are not of both kinds, the same "
+            f"person and different people (PAIRS is {PAIRS})"
+        )
+    identities = np.array([str(path.parent) for path in index])
+
     unet = keras.models.load_model(network_path, compile=False)
     super_resolve = tf.function(functools.partial(unet, training=False))
-    facenet = FaceNet(constants["FACENET_WEIGHTS"], constants.get("FACENET_INPUT", "auto"))
-    recognisers = {"FaceNet, the recogniser of the loss": tf.function(facenet)}
-    if embed := dlib_recogniser(to_faces(pixels)):
-        recognisers["dlib, a recogniser that was not in the loss"] = embed
-    else:
-        print("dlib-bin and face-recognition-models are not installed: no unseen recogniser")
+    sizes = [tuple(size) for size in SIZES or constants["LOW_RESOLUTIONS"]]
+    print(f"Faces    {len(pixels)} of {len(set(identities))} people, {len(used)} pairs")
+    versions = measure(pixels, sizes, super_resolve, recognisers, constants["ANTIALIAS"])
+    try:
+        rows = table_rows(versions, recognisers, identities, first, second, same, folds)
+    except ValueError as error:
+        raise DataError(f"PAIRS {PAIRS}: {error}") from None
 
-    report = []
-    for name, embed in recognisers.items():
-        sizes = constants["LOW_RESOLUTIONS"]
-        held_out = HeldOut(to_faces(pixels), identities, embed, sizes, constants["ANTIALIAS"])
-        table = quality_table(held_out, held_out.measure(super_resolve))
-        report.append(f"{name}: {table}\n")
-        print(f"\n{report[-1]}", flush=True)
-    (folder / "evaluation.md").write_text("\n".join(report))
+    folder = run / "evaluation"
+    folder.mkdir(exist_ok=True)
+    conditions = (
+        f"{len(pixels)} faces of {len(set(identities))} people, {same.sum()} genuine and "
+        f"{(~same).sum()} impostor pairs, bicubic -> SR"
+    )
+    evaluation_report.write_csv(folder / "results.csv", rows)
+    text = evaluation_report.write_tables(folder / "results.md", rows, conditions, problems)
+    print(f"\n{text}")
+    evaluation_report.draw_verification(folder / "verification.png", rows)
+    # The judge of the last pictures is the unseen recogniser, if there is one.
+    scores = {
+        key: pair_scores(versions, key, recognisers[-1].name, PROTOCOLS[0], first, second)
+        for key in versions
+    }
+    evaluation_report.draw_roc(folder / "roc.png", scores, same, recognisers[-1].name)
+    worst = evaluation_report.find_worst(scores, same, folds, sizes)
+    if worst:
+        cards = []
+        for case in worst:
+            a, b = pixels[first[case.pair]], pixels[second[case.pair]]
+            lr_faces = degrade(to_faces(b[None]), case.size, constants["ANTIALIAS"])
+            made = (to_pixels(x).numpy()[0] for x in (lr_faces, super_resolve(lr_faces)))
+            cards.append((case, (a, *made, b)))
+        evaluation_report.draw_worst(folder / "worst.png", cards, recognisers[-1].name)
+    else:
+        (folder / "worst.png").unlink(missing_ok=True)
+        print("No pair that bicubic enlargement has right is wrong with SR: no worst.png")
+    print(f"Written to {folder}")
 
 
 if __name__ == "__main__":

@@ -49,11 +49,7 @@ def measure(faces, hr_faces, embeddings, hr_embeddings, identities):
     Returns:
         `Quality`.
     """
-    psnr, ssim = [], []
-    for start in range(0, len(faces), BATCH_SIZE):  # SSIM of all faces at once fills the memory
-        a, b = ((x[start : start + BATCH_SIZE] + 1.0) / 2.0 for x in (faces, hr_faces))
-        psnr.extend(tf.image.psnr(a, b, 1.0).numpy())
-        ssim.extend(tf.image.ssim(a, b, 1.0).numpy())
+    psnr, ssim = picture_quality(faces, hr_faces)
     return Quality(
         psnr=float(np.mean(psnr)),
         ssim=float(np.mean(ssim)),
@@ -62,6 +58,16 @@ def measure(faces, hr_faces, embeddings, hr_embeddings, identities):
         pixel=float(losses.pixel_loss(faces, hr_faces)),
         embedding=float(losses.embedding_loss(embeddings, hr_embeddings)),
     )
+
+
+def picture_quality(faces, hr_faces):
+    """Return PSNR in dB and SSIM of each face, two arrays of shape (N,); see `Quality`."""
+    psnr, ssim = [], []
+    for start in range(0, len(faces), BATCH_SIZE):  # SSIM of all faces at once fills the memory
+        a, b = ((x[start : start + BATCH_SIZE] + 1.0) / 2.0 for x in (faces, hr_faces))
+        psnr.extend(tf.image.psnr(a, b, 1.0).numpy())
+        ssim.extend(tf.image.ssim(a, b, 1.0).numpy())
+    return np.array(psnr), np.array(ssim)
 
 
 def rank1_identification(embeddings, hr_embeddings, identities):

@@ -54,6 +54,7 @@ class Project:
 
     def __init__(self, folder, faces):
         self.folder = folder
+        self.faces = faces
         self.output = folder / "output"
         folder.mkdir()
         for path in ROOT.glob("*.py"):
@@ -126,7 +127,6 @@ def finished(tmp_path_factory):
             path.unlink()
     (faces / "n000001" / "0009_01.jpg").write_bytes(b"broken")
     project = Project(folder / "project", faces)
-    project.faces = faces
     code, out, err = project.run(SAVE_STEPS=2)
     assert code == 0, err
     project.printed = out

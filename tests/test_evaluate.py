@@ -1,36 +1,185 @@
-import importlib.util
+import csv
+import os
+import shutil
 
 import numpy as np
 import pytest
-from conftest import Project, assert_one_line
+from conftest import SAMPLES, assert_one_line
 
-from evaluate import dlib_recogniser
+import dlib_recogniser
+import evaluate
+import evaluation_report
+from data import DataError
 
-
-def test_a_finished_training_is_measured_on_its_held_out_faces(continued):
-    code, out, err = continued.run("evaluate.py", FACES=4)
-    assert code == 0, err
-    report = (continued.output / "evaluation.md").read_text()
-    assert "FaceNet, the recogniser of the loss: 4 faces of 1 people" in report
-    # The same faces, network and recogniser as in the table that the training printed.
-    table = (continued.output / "report.md").read_text()
-    for line in table.splitlines()[-2:]:
-        assert line in report
-    assert report.split("\n\n")[0] in out
-
-
-def test_a_missing_training_is_named_in_one_line(tmp_path, face_folder):
-    project = Project(tmp_path / "project", face_folder)
-    assert_one_line(project, "RUN_DIR output holds no finished training", "evaluate.py")
-
-
-@pytest.mark.skipif(
-    not all(importlib.util.find_spec(name) for name in ("dlib", "face_recognition_models")),
+with_dlib = pytest.mark.skipif(
+    not dlib_recogniser.is_installed(),
     reason="the optional dlib-bin and face-recognition-models are not installed",
 )
+
+
+def read_results(project):
+    with open(project.output / "evaluation" / "results.csv", newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def test_a_finished_training_is_measured_beside_bicubic_and_hr(continued):
+    # Of the 17 pictures one is broken.
+    options = {"FACES_DIR": str(continued.faces), "FACES": 17, "UNSEEN_RECOGNISER": None}
+    code, out, err = continued.run("evaluate.py", **options)
+    assert code == 0, err
+    assert "Problem  " in out
+    assert "0009_01.jpg" in out
+    assert "16 faces of 4 people, " in out
+    folder = continued.output / "evaluation"
+    text = (folder / "results.md").read_text()
+    assert text in out
+    assert "0009_01.jpg" in text
+    for name in ("verification.png", "roc.png"):
+        assert (folder / name).stat().st_size > 10_000
+    rows = read_results(continued)
+    assert [(row["low_resolution"], row["method"]) for row in rows] == [
+        ("", "HR"),
+        ("7x6", "bicubic"),
+        ("7x6", "SR"),
+        ("16x12", "bicubic"),
+        ("16x12", "SR"),
+    ]
+    hr, *_, fine, _ = rows
+    assert float(hr["similarity"]) == pytest.approx(1.0)
+    assert hr["psnr"] == ""
+    assert hr["HR-LR auc"] == hr["LR-LR auc"]
+    assert float(rows[1]["HR-LR auc"]) < float(fine["HR-LR auc"]) < float(hr["HR-LR auc"])
+    assert float(rows[1]["psnr"]) < float(fine["psnr"])
+
+
+def test_the_table_of_the_training_is_repeated(continued):
+    # The same faces, network and recogniser: PSNR, similarity and rank-1 as `train.py` printed.
+    pairs = continued.folder / "pairs.csv"
+    held_out = sorted((continued.faces / "n000004").iterdir())
+    lines = ["fold,image_a,image_b,same"]
+    for fold in range(2):
+        a, b, c, d = (f"n000004/{path.name}" for path in held_out)
+        lines += [f"{fold},{a},{b},1", f"{fold},{c},{d},0"]
+    pairs.write_text("\n".join(lines))
+    options = {"PAIRS": str(pairs), "UNSEEN_RECOGNISER": None}
+    code, _, err = continued.run("evaluate.py", **options)
+    assert code == 0, err
+    report = (continued.output / "report.md").read_text()
+    for row in read_results(continued)[1:]:
+        for key, digits in (("psnr", 2), ("ssim", 3), ("similarity", 3), ("rank1", 1)):
+            line = next(
+                line for line in report.splitlines() if f"| {row['low_resolution']} " in line
+            )
+            assert f"{float(row[key]):.{digits}f}" in line
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"RUN_DIR": "nowhere"}, "RUN_DIR nowhere holds no trained network"),
+        ({"UNSEEN_RECOGNISER": "missing.h5"}, "missing.h5"),
+        ({"PAIRS": "missing.csv"}, "missing.csv"),
+        ({}, "all 4 faces are of one identity"),
+        ({"PAIRS": "absent.csv"}, "none of 3 faces could be read"),
+        ({"PAIRS": "one_kind.csv"}, "not of both kinds"),
+    ],
+)
+def test_bad_input_is_named_in_one_line(continued, options, message):
+    head = "fold,image_a,image_b,same\n"
+    (continued.folder / "absent.csv").write_text(
+        head + "0,x/1.jpg,x/2.jpg,1\n1,x/1.jpg,y/1.jpg,0\n"
+    )
+    a, b = (f"n000004/{p.name}" for p in sorted((continued.faces / "n000004").iterdir())[:2])
+    (continued.folder / "one_kind.csv").write_text(
+        f"{head}0,{a},{b},1\n1,{b},{a},1\n1,{a},x.jpg,0\n"
+    )
+    assert_one_line(continued, message, "evaluate.py", **options)
+
+
+def test_the_newest_finished_network_of_a_folder_is_taken(tmp_path):
+    for i, name in enumerate(("a/model.keras", "b/model.keras", "c/checkpoints/best.keras")):
+        path = tmp_path / name
+        path.parent.mkdir(parents=True)
+        path.touch()
+        (tmp_path / name[0] / "config.json").write_text(f'{{"constants": {i}}}')
+    os.utime(tmp_path / "a/model.keras", (2e9, 2e9))
+    assert evaluate.find_network(tmp_path) == (tmp_path / "a", tmp_path / "a/model.keras", 0)
+    assert evaluate.find_network(tmp_path / "c")[1] == tmp_path / "c/checkpoints/best.keras"
+    shutil.rmtree(tmp_path / "a")
+    assert evaluate.find_network(tmp_path)[0] == tmp_path / "b"
+    with pytest.raises(DataError, match="no trained network"):
+        evaluate.find_network(tmp_path / "nowhere")
+
+
+def test_measures_by_hand():
+    pixels = np.full((3, 32, 32, 3), 100, np.uint8)
+    pixels[1] = 200
+    # Embeds a face by its mean colour and a constant.
+    recogniser = evaluate.Recogniser(
+        "mean", lambda faces: np.stack([faces.mean((1, 2, 3)), np.ones(len(faces))], 1), True
+    )
+    size = (8, 8)
+    warmer = np.array([10.0, 0.0, -5.0], np.float32) / 127.5
+    versions = evaluate.measure(pixels, [size], lambda lr: lr + warmer, [recogniser], True)
+    bicubic, sr, hr = versions[size, "bicubic"], versions[size, "SR"], versions["HR"]
+    np.testing.assert_allclose(np.mean(bicubic.shift, 0), 0.0, atol=1e-3)
+    np.testing.assert_allclose(np.mean(sr.shift, 0), [10, 0, -5], atol=1e-3)
+    # 125 / 3 levels of squared error.
+    np.testing.assert_allclose(sr.psnr, 10 * np.log10(255**2 / (125 / 3)), atol=1e-3)
+    embeddings = hr.embeddings["mean"]
+    np.testing.assert_allclose(embeddings[:, 0] * 127.5, [-100 / 3, 200 / 3, -100 / 3], atol=1e-3)
+    np.testing.assert_allclose(embeddings[:, 1], 0.0)
+    # The gallery's faces are HR, the probes lie 5/3 levels higher: the signs stay, the cosines 1.
+    first, second = np.array([0, 0]), np.array([2, 1])
+    scores = evaluate.pair_scores(versions, (size, "SR"), "mean", "HR-LR", first, second)
+    np.testing.assert_allclose(scores, [1.0, -1.0], atol=1e-6)
+
+
+def test_hr_lr_pairs_take_the_first_face_from_the_gallery():
+    versions = {
+        "HR": evaluate.Version(embeddings={"r": np.array([[1.0, 0.0], [0.0, 1.0]])}),
+        "probe": evaluate.Version(embeddings={"r": np.array([[0.0, 1.0], [0.0, 2.0]])}),
+    }
+    pair = np.array([0]), np.array([1])
+    assert evaluate.pair_scores(versions, "probe", "r", "HR-LR", *pair) == pytest.approx([0.0])
+    assert evaluate.pair_scores(versions, "probe", "r", "LR-LR", *pair) == pytest.approx([1.0])
+
+
+def test_the_worst_pairs_are_those_that_only_sr_spoils(tmp_path):
+    same = np.array([True, False] * 4)
+    folds = np.repeat([0, 1], 4)
+    right = np.where(same, 0.9, 0.1)
+    spoilt = right.copy()
+    spoilt[4], spoilt[6] = 0.2, 0.05  # both genuine, refused
+    sizes = [(7, 6), (16, 16)]
+    scores = {
+        ((7, 6), "bicubic"): right,
+        ((7, 6), "SR"): spoilt,
+        ((16, 16), "bicubic"): spoilt,
+        ((16, 16), "SR"): spoilt,
+    }
+    cases = evaluation_report.find_worst(scores, same, folds, sizes)
+    assert [(case.pair, case.size) for case in cases] == [(6, (7, 6)), (4, (7, 6))]
+    assert cases[0].same
+    assert cases[0].sr == (0.05, 0.9)
+    picture = np.zeros((8, 8, 3), np.uint8)
+    evaluation_report.draw_worst(tmp_path / "worst.png", [(cases[0], (picture,) * 4)], "r")
+    assert (tmp_path / "worst.png").stat().st_size > 1000
+
+
+def test_the_middle_of_wide_pictures_can_be_cut_out(monkeypatch):
+    monkeypatch.setattr(evaluate, "CENTRAL_CROP", 96)
+    path = SAMPLES / "n000001" / "0001_01.jpg"
+    pixels, _, _ = evaluate.load_pixels([path], 96)
+    np.testing.assert_array_equal(pixels[0], evaluate.read_pixels(path)[48:144, 48:144])
+
+
+@with_dlib
 def test_dlib_tells_people_apart(sample_faces):
     faces, identities = sample_faces
-    embeddings = dlib_recogniser(faces)(faces)
+    pixels = np.uint8((faces + 1) * 127.5)
+    embeddings = dlib_recogniser.describe(pixels, evaluate.FACE_BOX)
+    embeddings -= embeddings.mean(0)
     embeddings /= np.linalg.norm(embeddings, axis=1, keepdims=True)
     similarity = embeddings @ embeddings.T
     same = identities[:, None] == identities[None]
