@@ -33,7 +33,8 @@ from data import (
     to_pixels,
 )
 from facenet import FaceNet, WeightsError
-from metrics import in_batches, picture_quality, rank1_identification
+from groups import read_groups
+from metrics import in_batches, picture_quality, rank1_hits, rank1_identification
 from pairs import draw_pairs, read_pairs
 from verification import verify
 
@@ -47,6 +48,9 @@ CENTRAL_CROP = None  # side in pixels of the square cut out first; 144 for LFW's
 SIZES = None  # low resolutions as (height, width) in pixels; None: those of the training
 UNSEEN_RECOGNISER = "dlib"  # "dlib", the path of another FaceNet weight file, or None
 FACE_BOX = (0.15, 0.2, 0.85, 0.9)  # left, top, right, bottom of the face in its picture, for dlib
+GROUPS = None  # CSV of identities; None: identities.csv beside the identity folders, if there
+GROUP_COLUMNS = ("sex", "skin_tone", "beard", "glasses")  # of that file, to group people by
+GROUP_HEIGHT = 16  # group results are means over the low resolutions of at most so many rows
 
 FACES_AT_ONCE = 64  # faces in memory as float32, in all their versions
 BICUBIC, SR, HR = "bicubic", "SR", "HR"
@@ -127,7 +131,7 @@ def choose_pairs(constants):
     Args:
         constants: those of the training.
     """
-    folder = FACES_DIR or constants["VALIDATION_DIR"] or constants["TRAIN_DIR"]
+    folder = faces_folder(constants)
     if PAIRS is not None:
         pairs = read_pairs(PAIRS, folder)
         paths = sorted({path for pair in pairs for path in (pair.image_a, pair.image_b)})
@@ -137,6 +141,11 @@ def choose_pairs(constants):
         _, paths = hold_out_identities(paths, constants["HELD_OUT_IDENTITIES"])
     paths = sorted(itertools.islice(spread_over_identities(paths), FACES))
     return draw_pairs(paths, DRAWN_PAIRS, SEED), paths
+
+
+def faces_folder(constants):
+    """Return the folder of identity folders to measure."""
+    return Path(FACES_DIR or constants["VALIDATION_DIR"] or constants["TRAIN_DIR"])
 
 
 def load_pixels(paths, image_size):
@@ -291,6 +300,38 @@ def table_rows(versions, recognisers, identities, first, second, same, folds):
     return rows
 
 
+def group_rows(versions, sizes, recogniser, identities, groups):
+    """Return one flat dict per group of people: means over faces and the smaller `sizes`.
+
+    Args:
+        versions: see `measure`.
+        sizes: low resolutions, of which those of at most `GROUP_HEIGHT` rows count.
+        recogniser: name.
+        identities: array of N folder names.
+        groups: {(column, value): set of folder names}.
+    """
+    hr_embeddings = versions[HR].embeddings[recogniser]
+    sizes = [size for size in sizes if size[0] <= GROUP_HEIGHT]
+    rows = []
+    for (column, value), members in groups.items():
+        chosen = np.isin(identities, list(members))
+        if not (chosen.any() and sizes):
+            continue
+        row = {"group": f"{column} {value}", "people": len(set(identities[chosen]))}
+        for method in (BICUBIC, SR):
+            made = [versions[size, method] for size in sizes]
+            embedded = [version.embeddings[recogniser] for version in made]
+            distances = [paired_cosine_distances(e, hr_embeddings)[chosen] for e in embedded]
+            hits = [rank1_hits(e, hr_embeddings, identities)[chosen] for e in embedded]
+            row |= {
+                f"{method} psnr": np.mean([np.array(v.psnr)[chosen] for v in made]),
+                f"{method} similarity": 1.0 - np.mean(distances),
+                f"{method} rank1": 100.0 * np.nanmean(hits),
+            }
+        rows.append(row)
+    return rows
+
+
 def main():
     """Write the tables and pictures of one network into `evaluation/` beside it.
 
@@ -319,7 +360,11 @@ def main():
             f"the {len(used)} pairs whose images can be read are not of both kinds, the same "
             f"person and different people (PAIRS is {PAIRS})"
         )
-    identities = np.array([str(path.parent) for path in index])
+    identities = np.array([path.parent.name for path in index])
+    groups_path = Path(GROUPS) if GROUPS else faces_folder(constants) / "identities.csv"
+    groups = {}
+    if GROUPS or groups_path.is_file():
+        groups = read_groups(groups_path, GROUP_COLUMNS)
 
     unet = keras.models.load_model(network_path, compile=False)
     super_resolve = tf.function(functools.partial(unet, training=False))
@@ -338,7 +383,10 @@ def main():
         f"{(~same).sum()} impostor pairs, bicubic -> SR"
     )
     evaluation_report.write_csv(folder / "results.csv", rows)
-    text = evaluation_report.write_tables(folder / "results.md", rows, conditions, problems)
+    by_group = group_rows(versions, sizes, recognisers[-1].name, identities, groups)
+    text = evaluation_report.write_tables(
+        folder / "results.md", rows, by_group, conditions, problems
+    )
     print(f"\n{text}")
     evaluation_report.draw_verification(folder / "verification.png", rows)
     # The judge of the last pictures is the unseen recogniser, if there is one.

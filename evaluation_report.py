@@ -46,12 +46,13 @@ def write_csv(path, rows):
         writer.writerows(rows)
 
 
-def write_tables(path, rows, conditions, problems):
+def write_tables(path, rows, by_group, conditions, problems):
     """Write the results as Markdown.
 
     Args:
         path: file to write.
         rows: see `evaluate.table_rows`.
+        by_group: see `evaluate.group_rows`; may be empty.
         conditions: a line above the tables.
         problems: lines below them.
 
@@ -71,6 +72,12 @@ def write_tables(path, rows, conditions, problems):
         ):
             columns = [(heading, f"{protocol} {key}", n) for heading, key, n in VERIFICATION]
             parts += [f"{protocol}: {meaning}", _table(own, columns, f"{protocol} accuracy_std")]
+    if by_group:
+        parts += [
+            "## Groups of people",
+            f"{recognisers[-1]}; means over faces and the smaller low resolutions",
+            _group_table(by_group),
+        ]
     if problems:
         parts += ["## Problems", "\n".join(f"* {problem}" for problem in problems)]
     text = "\n\n".join(parts) + "\n"
@@ -95,6 +102,22 @@ def _table(rows, columns, std=None, with_hr=True):
     if with_hr:
         cells = (cell(by_method["", "HR"], key, n) for _, key, n in columns)
         lines.append("| HR | " + " | ".join(cells) + " |")
+    return "\n".join(lines)
+
+
+def _group_table(rows):
+    columns = (
+        ("PSNR (dB)", "psnr", 2),
+        ("similarity", "similarity", 3),
+        ("rank-1 (%)", "rank1", 1),
+    )
+    lines = ["| group | people | " + " | ".join(heading for heading, _, _ in columns) + " |"]
+    lines.append("|---" * (len(columns) + 2) + "|")
+    for row in rows:
+        cells = (
+            f"{row[f'bicubic {key}']:.{n}f} -> {row[f'SR {key}']:.{n}f}" for _, key, n in columns
+        )
+        lines.append(f"| {row['group']} | {row['people']} | " + " | ".join(cells) + " |")
     return "\n".join(lines)
 
 

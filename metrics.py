@@ -71,11 +71,21 @@ def picture_quality(faces, hr_faces):
 
 
 def rank1_identification(embeddings, hr_embeddings, identities):
-    """Return the per cent of faces that are taken for the right person.
+    """Return the per cent of faces that are taken for the right person; see `rank1_hits`.
+
+    NaN if no person has two photographs.
+    """
+    hits = rank1_hits(embeddings, hr_embeddings, identities)
+    counted = ~np.isnan(hits)
+    return 100.0 * float(hits[counted].mean()) if counted.any() else float("nan")
+
+
+def rank1_hits(embeddings, hr_embeddings, identities):
+    """Return for each face whether it is taken for the right person.
 
     A person is known by the mean of the unit-length embeddings of their HR faces; of the person
     that a face shows, its own HR face is left out. A face is taken for the person whose mean is
-    most similar to it. Faces whose person has no other photograph are not counted.
+    most similar to it.
 
     Args:
         embeddings: float32 (N, E) of the faces to identify.
@@ -83,7 +93,7 @@ def rank1_identification(embeddings, hr_embeddings, identities):
         identities: array of N labels.
 
     Returns:
-        Per cent in [0, 100], or NaN if no person has two photographs.
+        float (N,): 1 for right, 0 for wrong, NaN for faces whose person has no other photograph.
     """
     _, labels, counts = np.unique(identities, return_inverse=True, return_counts=True)
     probes, gallery = normalize(embeddings), normalize(hr_embeddings)
@@ -92,10 +102,7 @@ def rank1_identification(embeddings, hr_embeddings, identities):
     similarity = probes @ normalize(sums).T
     own = np.sum(probes * normalize(sums[labels] - gallery), axis=1)
     similarity[np.arange(len(labels)), labels] = -np.inf
-    counted = counts[labels] > 1
-    if not counted.any():
-        return float("nan")
-    return 100.0 * float(np.mean((own > similarity.max(axis=1))[counted]))
+    return np.where(counts[labels] > 1, own > similarity.max(axis=1), np.nan)
 
 
 def mean_loss(quality, pixel_weight, embedding_weight):
