@@ -307,14 +307,14 @@ def group_rows(versions, sizes, recogniser, identities, groups):
         versions: see `measure`.
         sizes: low resolutions, of which those of at most `GROUP_HEIGHT` rows count.
         recogniser: name.
-        identities: array of N folder names.
-        groups: {(column, value): set of folder names}.
+        identities: array of N folders.
+        groups: {(column, value): set of names of folders}.
     """
     hr_embeddings = versions[HR].embeddings[recogniser]
     sizes = [size for size in sizes if size[0] <= GROUP_HEIGHT]
     rows = []
     for (column, value), members in groups.items():
-        chosen = np.isin(identities, list(members))
+        chosen = np.array([Path(identity).name in members for identity in identities])
         if not (chosen.any() and sizes):
             continue
         row = {"group": f"{column} {value}", "people": len(set(identities[chosen]))}
@@ -360,7 +360,7 @@ def main():
             f"the {len(used)} pairs whose images can be read are not of both kinds, the same "
             f"person and different people (PAIRS is {PAIRS})"
         )
-    identities = np.array([path.parent.name for path in index])
+    identities = np.array([str(path.parent) for path in index])
     groups_path = Path(GROUPS) if GROUPS else faces_folder(constants) / "identities.csv"
     groups = {}
     if GROUPS or groups_path.is_file():

@@ -106,11 +106,7 @@ def _table(rows, columns, std=None, with_hr=True):
 
 
 def _group_table(rows):
-    columns = (
-        ("PSNR (dB)", "psnr", 2),
-        ("similarity", "similarity", 3),
-        ("rank-1 (%)", "rank1", 1),
-    )
+    columns = (PICTURE[0], IDENTITY[0], IDENTITY[2])
     lines = ["| group | people | " + " | ".join(heading for heading, _, _ in columns) + " |"]
     lines.append("|---" * (len(columns) + 2) + "|")
     for row in rows:
