@@ -51,8 +51,8 @@ def write_tables(path, rows, by_group, conditions, problems):
 
     Args:
         path: file to write.
-        rows: see `evaluate.table_rows`.
-        by_group: see `evaluate.group_rows`; may be empty.
+        rows: see `evaluation.table_rows`.
+        by_group: see `evaluation.group_rows`; may be empty.
         conditions: a line above the tables.
         problems: lines below them.
 

@@ -8,6 +8,7 @@ from conftest import SAMPLES, assert_one_line
 
 import dlib_recogniser
 import evaluate
+import evaluation
 import evaluation_report
 from data import DataError
 
@@ -115,12 +116,12 @@ def test_measures_by_hand():
     pixels = np.full((3, 32, 32, 3), 100, np.uint8)
     pixels[1] = 200
     # Embeds a face by its mean colour and a constant.
-    recogniser = evaluate.Recogniser(
+    recogniser = evaluation.Recogniser(
         "mean", lambda faces: np.stack([faces.mean((1, 2, 3)), np.ones(len(faces))], 1), True
     )
     size = (8, 8)
     warmer = np.array([10.0, 0.0, -5.0], np.float32) / 127.5
-    versions = evaluate.measure(pixels, [size], lambda lr: lr + warmer, [recogniser], True)
+    versions = evaluation.measure(pixels, [size], lambda lr: lr + warmer, [recogniser], True)
     bicubic, sr, hr = versions[size, "bicubic"], versions[size, "SR"], versions["HR"]
     np.testing.assert_allclose(np.mean(bicubic.shift, 0), 0.0, atol=1e-3)
     np.testing.assert_allclose(np.mean(sr.shift, 0), [10, 0, -5], atol=1e-3)
@@ -131,18 +132,18 @@ def test_measures_by_hand():
     np.testing.assert_allclose(embeddings[:, 1], 0.0)
     # The gallery's faces are HR, the probes lie 5/3 levels higher: the signs stay, the cosines 1.
     first, second = np.array([0, 0]), np.array([2, 1])
-    scores = evaluate.pair_scores(versions, (size, "SR"), "mean", "HR-LR", first, second)
+    scores = evaluation.pair_scores(versions, (size, "SR"), "mean", "HR-LR", first, second)
     np.testing.assert_allclose(scores, [1.0, -1.0], atol=1e-6)
 
 
 def test_hr_lr_pairs_take_the_first_face_from_the_gallery():
     versions = {
-        "HR": evaluate.Version(embeddings={"r": np.array([[1.0, 0.0], [0.0, 1.0]])}),
-        "probe": evaluate.Version(embeddings={"r": np.array([[0.0, 1.0], [0.0, 2.0]])}),
+        "HR": evaluation.Version(embeddings={"r": np.array([[1.0, 0.0], [0.0, 1.0]])}),
+        "probe": evaluation.Version(embeddings={"r": np.array([[0.0, 1.0], [0.0, 2.0]])}),
     }
     pair = np.array([0]), np.array([1])
-    assert evaluate.pair_scores(versions, "probe", "r", "HR-LR", *pair) == pytest.approx([0.0])
-    assert evaluate.pair_scores(versions, "probe", "r", "LR-LR", *pair) == pytest.approx([1.0])
+    assert evaluation.pair_scores(versions, "probe", "r", "HR-LR", *pair) == pytest.approx([0.0])
+    assert evaluation.pair_scores(versions, "probe", "r", "LR-LR", *pair) == pytest.approx([1.0])
 
 
 def test_the_worst_pairs_are_those_that_only_sr_spoils(tmp_path):

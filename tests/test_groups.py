@@ -3,6 +3,7 @@ import pytest
 from conftest import SAMPLES
 
 import evaluate
+import evaluation
 from data import DataError
 from groups import read_groups
 
@@ -39,13 +40,13 @@ def test_group_means_by_hand():
     spoilt = np.array([[1.0, 0.0]] * 4)
     size, fine = (16, 16), (32, 32)
     versions = {
-        "HR": evaluate.Version(embeddings={"r": hr}),
-        (size, "bicubic"): evaluate.Version(psnr=[20, 22, 30, 30], embeddings={"r": hr}),
-        (size, "SR"): evaluate.Version(psnr=[24, 22, 10, 20], embeddings={"r": spoilt}),
+        "HR": evaluation.Version(embeddings={"r": hr}),
+        (size, "bicubic"): evaluation.Version(psnr=[20, 22, 30, 30], embeddings={"r": hr}),
+        (size, "SR"): evaluation.Version(psnr=[24, 22, 10, 20], embeddings={"r": spoilt}),
     }
     identities = np.array(["a", "a", "b", "b"])
     groups = {("sex", "f"): {"a"}, ("sex", "m"): {"b"}, ("sex", "nobody"): {"c"}}
-    female, male = evaluate.group_rows(versions, [size, fine], "r", identities, groups)
+    female, male = evaluation.group_rows(versions, [size, fine], "r", identities, groups)
     assert (female["group"], female["people"]) == ("sex f", 1)
     assert (female["bicubic psnr"], female["SR psnr"], female["SR rank1"]) == (21, 23, 100)
     assert (male["bicubic psnr"], male["SR psnr"], male["SR rank1"]) == (30, 15, 0)
