@@ -11,7 +11,6 @@ import json
 import sys
 from pathlib import Path
 
-import keras
 import numpy as np
 import tensorflow as tf
 from tqdm import tqdm
@@ -24,6 +23,7 @@ from data import (
     crop_and_resize,
     degrade,
     find_faces,
+    fingerprint,
     hold_out_identities,
     read_pixels,
     spread_over_identities,
@@ -33,8 +33,10 @@ from data import (
 from evaluation import PROTOCOLS, Recogniser, group_rows, measure, pair_scores, table_rows
 from facenet import FaceNet, WeightsError
 from groups import read_groups
+from inference import NetworkError, load_network
 from metrics import in_batches
 from pairs import draw_pairs, read_pairs
+from verification import VerificationError
 
 RUN_DIR = "output"  # a training's output folder, or a folder of them: the newest network counts
 FACES_DIR = None  # one folder per identity; None: the faces that the training held out
@@ -50,13 +52,43 @@ GROUPS = None  # CSV of identities; None: identities.csv beside the identity fol
 GROUP_COLUMNS = ("sex", "skin_tone", "beard", "glasses")  # of that file, to group people by
 
 
+def check_constants():
+    """Raise DataError, naming the constant, where a value cannot work."""
+    constants = globals()
+
+    def is_integer(name, least):
+        return type(constants[name]) is int and constants[name] >= least
+
+    is_sizes = SIZES is None or all(
+        isinstance(size, list | tuple)
+        and len(size) == 2
+        and all(type(side) is int and side >= 1 for side in size)
+        for size in (SIZES if isinstance(SIZES, list | tuple) and SIZES else [None])
+    )
+    is_box = isinstance(FACE_BOX, list | tuple) and len(FACE_BOX) == 4
+    rules = [
+        *((n, is_integer(n, 1), "an integer from 1") for n in ("FACES", "DRAWN_PAIRS")),
+        ("SEED", is_integer("SEED", 0), "an integer from 0"),
+        ("CENTRAL_CROP", CENTRAL_CROP is None or is_integer("CENTRAL_CROP", 1), "None or pixels"),
+        ("SIZES", is_sizes, "None or a list of (height, width) in pixels"),
+        ("FACE_BOX", is_box, "(left, top, right, bottom) as fractions"),
+        ("GROUP_COLUMNS", isinstance(GROUP_COLUMNS, list | tuple), "a list of names of columns"),
+    ]
+    for name, holds, wanted in rules:
+        if not holds:
+            raise DataError(f"{name} must be {wanted}, not {constants[name]!r}")
+
+
 def find_network(folder):
-    """Return (run's folder, network path, constants) of the newest trained network in a folder.
+    """Find the newest trained network in a folder.
 
     A finished training's `model.keras` goes before the best epoch of an unfinished one.
 
+    Returns:
+        (the run's folder, path of the network, constants of its training, its recipe).
+
     Raises:
-        DataError: there is none.
+        DataError: there is none, or its `config.json` is damaged.
     """
     folder = Path(folder)
     networks = [
@@ -69,14 +101,23 @@ def find_network(folder):
         raise DataError(f"RUN_DIR {folder} holds no trained network: run train.py first")
     newest = max(networks, key=lambda path: (path.name == "model.keras", path.stat().st_mtime))
     run = newest.parent if newest.name == "model.keras" else newest.parent.parent
-    return run, newest, json.loads((run / "config.json").read_text())["constants"]
+    path = run / "config.json"
+    try:
+        config = json.loads(path.read_text())
+        return run, newest, config["constants"], config["recipe"]
+    except (ValueError, KeyError) as error:
+        raise DataError(f"{path} is damaged: {error}") from error
 
 
-def choose_pairs(constants):
+def choose_pairs(constants, recipe):
     """Return (pairs, paths of the faces to measure) as the constants at the top say.
 
     Args:
         constants: those of the training.
+        recipe: what they resolved to.
+
+    Raises:
+        DataError: faces or pairs are missing, or other faces are held out now than in training.
     """
     folder = faces_folder(constants)
     if PAIRS is not None:
@@ -85,7 +126,12 @@ def choose_pairs(constants):
         return pairs, paths
     paths = find_faces(folder)
     if not (FACES_DIR or constants["VALIDATION_DIR"]):
-        _, paths = hold_out_identities(paths, constants["HELD_OUT_IDENTITIES"])
+        trained, paths = hold_out_identities(paths, constants["HELD_OUT_IDENTITIES"])
+        if fingerprint(trained) != recipe["training faces"]:
+            raise DataError(
+                f"{folder} is not what it was when the network was trained, so that faces it was "
+                "trained on could count as held out: set FACES_DIR to other people"
+            )
     paths = sorted(itertools.islice(spread_over_identities(paths), FACES))
     return draw_pairs(paths, DRAWN_PAIRS, SEED), paths
 
@@ -127,9 +173,14 @@ def load_pixels(paths, image_size):
     return np.stack(pixels), index, problems
 
 
-def choose_recognisers(constants):
+def choose_recognisers(constants, recipe):
     """Return the FaceNet of the loss, and the unseen `Recogniser` if there is one."""
     loss_facenet = FaceNet(constants["FACENET_WEIGHTS"], constants.get("FACENET_INPUT", "auto"))
+    if loss_facenet.fingerprint != recipe["FaceNet"]:
+        raise DataError(
+            f"{constants['FACENET_WEIGHTS']} is another FaceNet than the one in the loss: put that "
+            "one back, or name this one as UNSEEN_RECOGNISER"
+        )
     recognisers = [_from_facenet("FaceNet of the loss", loss_facenet)]
     if UNSEEN_RECOGNISER == "dlib":
         if dlib_recogniser.is_installed():
@@ -160,13 +211,17 @@ def main():
     """Write the tables and pictures of one network into `evaluation/` beside it.
 
     Raises:
-        DataError, WeightsError, OSError: one line that names the constant or path to change.
+        DataError, NetworkError, WeightsError, OSError: one line that names the constant or path to
+            change.
     """
-    run, network_path, constants = find_network(RUN_DIR)
+    check_constants()
+    run, network_path, constants, recipe = find_network(RUN_DIR)
     print(f"Network  {network_path}")
     hardware.use_hardware("float32")
-    recognisers = choose_recognisers(constants)
-    pairs, paths = choose_pairs(constants)
+    unet = load_network(network_path)
+    super_resolve = tf.function(functools.partial(unet, training=False))
+    recognisers = choose_recognisers(constants, recipe)
+    pairs, paths = choose_pairs(constants, recipe)
     pixels, index, problems = load_pixels(paths, constants["IMAGE_SIZE"])
     used = [pair for pair in pairs if pair.image_a in index and pair.image_b in index]
     if len(used) < len(pairs):
@@ -188,16 +243,20 @@ def main():
     groups_path = Path(GROUPS) if GROUPS else faces_folder(constants) / "identities.csv"
     groups = {}
     if GROUPS or groups_path.is_file():
-        groups = read_groups(groups_path, GROUP_COLUMNS)
+        try:
+            groups = read_groups(groups_path, GROUP_COLUMNS)
+        except DataError as error:
+            if GROUPS:
+                raise
+            problems.append(f"no groups: {error}")
+            print(f"Problem  {problems[-1]}")
 
-    unet = keras.models.load_model(network_path, compile=False)
-    super_resolve = tf.function(functools.partial(unet, training=False))
-    sizes = [tuple(size) for size in SIZES or constants["LOW_RESOLUTIONS"]]
+    sizes = list(dict.fromkeys(tuple(size) for size in SIZES or constants["LOW_RESOLUTIONS"]))
     print(f"Faces    {len(pixels)} of {len(set(identities))} people, {len(used)} pairs")
     versions = measure(pixels, sizes, super_resolve, recognisers, constants["ANTIALIAS"])
     try:
         rows = table_rows(versions, recognisers, identities, first, second, same, folds)
-    except ValueError as error:
+    except VerificationError as error:
         raise DataError(f"PAIRS {PAIRS}: {error}") from None
 
     folder = run / "evaluation"
@@ -237,5 +296,5 @@ def main():
 if __name__ == "__main__":
     try:
         main()
-    except (DataError, WeightsError, OSError) as error:
+    except (DataError, NetworkError, WeightsError, OSError) as error:
         sys.exit(f"evaluate.py: {error}")

@@ -119,7 +119,7 @@ def table_rows(versions, recognisers, identities, first, second, same, folds):
     """Return one flat dict of numbers per recogniser, size and method, as in `results.csv`.
 
     Raises:
-        ValueError: see `verification.judge_by_folds`.
+        VerificationError: see `verification.judge_by_folds`.
     """
     rows = []
     for recogniser, (key, version) in itertools.product(recognisers, versions.items()):
@@ -161,21 +161,29 @@ def group_rows(versions, sizes, recogniser, identities, groups):
     """
     hr_embeddings = versions[HR].embeddings[recogniser]
     sizes = [size for size in sizes if size[0] <= GROUP_HEIGHT]
+    if not (groups and sizes):
+        return []
+    of_faces = {}  # (N,) each, means over the sizes
+    for method in (BICUBIC, SR):
+        made = [versions[size, method] for size in sizes]
+        embedded = [version.embeddings[recogniser] for version in made]
+        of_faces |= {
+            f"{method} psnr": np.mean([version.psnr for version in made], axis=0),
+            f"{method} similarity": 1.0
+            - np.mean([paired_cosine_distances(e, hr_embeddings) for e in embedded], axis=0),
+            f"{method} rank1": 100.0
+            * np.mean([rank1_hits(e, hr_embeddings, identities) for e in embedded], axis=0),
+        }
     rows = []
     for (column, value), members in groups.items():
         chosen = np.array([Path(identity).name in members for identity in identities])
-        if not (chosen.any() and sizes):
-            continue
-        row = {"group": f"{column} {value}", "people": len(set(identities[chosen]))}
-        for method in (BICUBIC, SR):
-            made = [versions[size, method] for size in sizes]
-            embedded = [version.embeddings[recogniser] for version in made]
-            distances = [paired_cosine_distances(e, hr_embeddings)[chosen] for e in embedded]
-            hits = [rank1_hits(e, hr_embeddings, identities)[chosen] for e in embedded]
-            row |= {
-                f"{method} psnr": np.mean([np.array(v.psnr)[chosen] for v in made]),
-                f"{method} similarity": 1.0 - np.mean(distances),
-                f"{method} rank1": 100.0 * np.nanmean(hits),
-            }
-        rows.append(row)
+        if chosen.any():
+            row = {"group": f"{column} {value}", "people": len(set(identities[chosen]))}
+            rows.append(row | {name: _mean(x[chosen]) for name, x in of_faces.items()})
     return rows
+
+
+def _mean(values):
+    """Return the mean of the numbers among some values, NaN if there is none."""
+    known = values[~np.isnan(values)]
+    return float(known.mean()) if len(known) else float("nan")

@@ -75,7 +75,7 @@ def write_tables(path, rows, by_group, conditions, problems):
     if by_group:
         parts += [
             "## Groups of people",
-            f"{recognisers[-1]}; means over faces and the smaller low resolutions",
+            f"{recognisers[-1]}; means over faces and the low resolutions of at most 16 rows",
             _group_table(by_group),
         ]
     if problems:
@@ -207,7 +207,8 @@ def find_worst(scores, same, folds, sizes):
         bicubic, sr = scores[size, "bicubic"], scores[size, "SR"]
         bicubic_right, bicubic_thresholds = judge_by_folds(bicubic, same, folds)
         sr_right, sr_thresholds = judge_by_folds(sr, same, folds)
-        for i in np.flatnonzero(bicubic_right & ~sr_right):
+        # An infinite threshold takes no pair for genuine: it says nothing about one of them.
+        for i in np.flatnonzero(bicubic_right & ~sr_right & np.isfinite(sr_thresholds)):
             cases.append(
                 Case(
                     int(i),

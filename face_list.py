@@ -120,7 +120,9 @@ def find_faces(folder):
         try:
             names, states = _list_images(root, started)
         except OSError as error:
-            raise DataError(f"cannot list {error.filename}: {error.strerror}") from error
+            raise DataError(
+                f"cannot list {os.fsdecode(error.filename)}: {error.strerror}"
+            ) from error
         if not names:
             raise DataError(f"{root} holds no image ({', '.join(sorted(EXTENSIONS))})")
         parts = _pack(names)

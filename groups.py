@@ -18,7 +18,7 @@ def read_groups(path, columns):
 
     Returns:
         {(column, value): set of identities}, values as text; of properties with many numbers two
-        groups, "up to" and "above" the median.
+        groups, "up to" and "above" the median. Identities without a value are in no group.
 
     Raises:
         DataError: the file cannot be read, or lacks a column.
@@ -33,8 +33,9 @@ def read_groups(path, columns):
         raise DataError(f"{path} lacks the columns {', '.join(sorted(missing))}")
     groups = {}
     for column in columns:
-        name = _naming([row[column] for row in rows])
-        for row in rows:
+        known = [row for row in rows if row[column]]
+        name = _naming([row[column] for row in known])
+        for row in known:
             groups.setdefault((column, name(row[column])), set()).add(row["identity"])
     return dict(sorted(groups.items()))
 

@@ -84,8 +84,10 @@ def _read_lfw(lines, source, folder):
     refusal = f"{source} is neither a CSV with the columns {','.join(COLUMNS)} nor like LFW's"
     try:
         head = [int(word) for word in lines[0].split()]
-        folds, per_kind = head if len(head) == 2 else (None, head[0])
-    except (IndexError, ValueError):
+        folds, per_kind = head if len(head) == 2 else (None, *head)
+        if per_kind < 1:
+            raise ValueError
+    except (IndexError, ValueError, TypeError):
         raise DataError(f"{refusal} pairs.txt") from None
     pairs = []
     for number, line in enumerate(lines[1:], 2):
@@ -106,6 +108,8 @@ def _read_lfw(lines, source, folder):
         i = len(pairs)
         fold = i % FOLDS if folds is None else i // (2 * per_kind)
         pairs.append(Pair(fold, *images, same=len(words) == 3))
+    if len(pairs) != 2 * per_kind * (folds or 1):
+        raise DataError(f"{source} has {len(pairs)} pairs, its first line says otherwise")
     return pairs
 
 

@@ -399,7 +399,8 @@ class Manifest:
     def _check_settings(self, output, settings):
         path, ours = output / "prepare.json", dataclasses.asdict(settings)
         if not path.exists():
-            if output.is_dir() and any(output.iterdir()):
+            left = {p.name for p in output.iterdir()} if output.is_dir() else set()
+            if left - {f"{path.name}.unfinished"}:  # that alone is a start that was killed
                 raise PrepareError(f"OUTPUT_DIR {output} holds something else: name a new folder")
             output.mkdir(parents=True, exist_ok=True)
             write_whole(path, (json.dumps(ours, indent=2) + "\n").encode())
@@ -517,6 +518,11 @@ def main():
     names = [name for name in listed if Path(name).parent.name not in excluded]
     if not names:
         raise PrepareError(f"EXCLUDE leaves none of the {len(listed)} pictures")
+    if EXCLUDE and len(names) == len(listed):
+        raise PrepareError(
+            f"the files of EXCLUDE name none of the identities in {source}: they list folders, or "
+            "people of VGGFace2's meta/identity_meta.csv, which must lie there"
+        )
     if len(names) < len(listed):
         print(f"{len(listed) - len(names)} pictures of excluded identities are left out")
     picture_of = Picture

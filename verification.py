@@ -8,6 +8,10 @@ from sklearn.metrics import roc_auc_score, roc_curve
 FAR = 0.01  # false acceptance rate at which the true acceptance rate is stated
 
 
+class VerificationError(ValueError):
+    """Pairs on which no threshold can be chosen."""
+
+
 @dataclasses.dataclass(frozen=True)
 class Verification:
     """How well scores tell genuine from impostor pairs, everything in per cent.
@@ -39,7 +43,7 @@ def verify(scores, same, folds):
         `Verification`.
 
     Raises:
-        ValueError: see `judge_by_folds`.
+        VerificationError: see `judge_by_folds`.
     """
     right, _ = judge_by_folds(scores, same, folds)
     accuracies = [right[folds == fold].mean() for fold in np.unique(folds)]
@@ -66,14 +70,14 @@ def judge_by_folds(scores, same, folds):
         which it is taken for genuine.
 
     Raises:
-        ValueError: one fold only, or all pairs outside a fold are of one kind.
+        VerificationError: one fold only, or all pairs outside a fold are of one kind.
     """
     right = np.zeros(len(scores), bool)
     thresholds = np.zeros(len(scores))
     for fold in np.unique(folds):
         tested = folds == fold
         if len(np.unique(same[~tested])) < 2:
-            raise ValueError(
+            raise VerificationError(
                 f"outside fold {fold} the pairs are not of both kinds, the same person and "
                 "different people, so no threshold can be chosen"
             )

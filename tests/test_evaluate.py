@@ -83,6 +83,7 @@ def test_the_table_of_the_training_is_repeated(continued):
         ({}, "all 4 faces are of one identity"),
         ({"PAIRS": "absent.csv"}, "none of 3 faces could be read"),
         ({"PAIRS": "one_kind.csv"}, "not of both kinds"),
+        ({"SIZES": (16, 16)}, "SIZES must be None or a list"),
     ],
 )
 def test_bad_input_is_named_in_one_line(continued, options, message):
@@ -102,12 +103,16 @@ def test_the_newest_finished_network_of_a_folder_is_taken(tmp_path):
         path = tmp_path / name
         path.parent.mkdir(parents=True)
         path.touch()
-        (tmp_path / name[0] / "config.json").write_text(f'{{"constants": {i}}}')
+        (tmp_path / name[0] / "config.json").write_text(f'{{"constants": {i}, "recipe": {{}}}}')
     os.utime(tmp_path / "a/model.keras", (2e9, 2e9))
-    assert evaluate.find_network(tmp_path) == (tmp_path / "a", tmp_path / "a/model.keras", 0)
+    found = evaluate.find_network(tmp_path)
+    assert found == (tmp_path / "a", tmp_path / "a/model.keras", 0, {})
     assert evaluate.find_network(tmp_path / "c")[1] == tmp_path / "c/checkpoints/best.keras"
     shutil.rmtree(tmp_path / "a")
     assert evaluate.find_network(tmp_path)[0] == tmp_path / "b"
+    (tmp_path / "b" / "config.json").write_text('{"constants":')
+    with pytest.raises(DataError, match=r"b.config\.json is damaged"):
+        evaluate.find_network(tmp_path)
     with pytest.raises(DataError, match="no trained network"):
         evaluate.find_network(tmp_path / "nowhere")
 
