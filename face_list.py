@@ -190,14 +190,18 @@ def index_path(root):
 def _list_images(root, now):
     """Return (sorted relative paths as bytes, {relative folder as bytes: its state})."""
     extensions = {os.fsencode(extension) for extension in EXTENSIONS}
-    names, states, waiting = [], {}, [b""]
+    names, states, waiting = [], {}, [(b"", frozenset())]
     while waiting:
-        folder = waiting.pop()
+        folder, above = waiting.pop()
+        status = os.stat(os.path.join(os.fsencode(root), folder))
+        here = status.st_dev, status.st_ino
+        if here in above:
+            continue  # a link back to a folder that it lies in
         states[folder] = _state(root, folder, now)  # before it is listed: a change shows next time
         with os.scandir(os.path.join(os.fsencode(root), folder)) as entries:
             for entry in entries:
-                if entry.is_dir(follow_symlinks=False):
-                    waiting.append(folder + entry.name + b"/")
+                if entry.is_dir():  # or a link to one, as to another disk
+                    waiting.append((folder + entry.name + b"/", above | {here}))
                 elif os.path.splitext(entry.name)[1].lower() in extensions and entry.is_file():
                     names.append(folder + entry.name)
     names.sort()

@@ -191,3 +191,14 @@ def test_small_folders_get_no_index(index, tmp_path, monkeypatch):
     monkeypatch.setattr(face_list, "INDEX_FROM", len(NAMES) + 1)
     index(make(tmp_path / "faces", *NAMES))
     assert not (tmp_path / "cache").exists()
+
+
+def test_linked_folders_are_followed_but_not_in_circles(tmp_path):
+    (tmp_path / "disk" / "a").mkdir(parents=True)
+    (tmp_path / "disk" / "a" / "1.jpg").touch()
+    faces = tmp_path / "faces"
+    faces.mkdir()
+    (faces / "train").symlink_to(tmp_path / "disk")
+    (tmp_path / "disk" / "a" / "back").symlink_to(faces)
+    (faces / "gone").symlink_to(tmp_path / "nowhere")
+    assert list(find_faces(faces)) == [faces / "train" / "a" / "1.jpg"]
