@@ -74,7 +74,7 @@ def load_newest_checkpoint(folder, variables, check=None):
     """
     messages = []
     for leftover in Path(folder).glob("*.tmp"):  # of a run that was killed while saving
-        leftover.unlink()
+        leftover.unlink(missing_ok=True)
     for path in reversed(list_checkpoints(folder)):
         try:
             record, arrays = read_checkpoint(path)

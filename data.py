@@ -153,15 +153,18 @@ class TrainingFaces:
         self._failure = None
         self._order = functools.lru_cache(maxsize=2)(self._new_order)
 
-    def dataset(self, first_step=0):
+    def dataset(self, first_step=0, part=0, parts=1):
         """Return the stream from a step on.
 
         Args:
             first_step: number of batches to leave out, in no time: their files are not read.
+            part: which part of each batch to return, from 0; the others' files are not read.
+            parts: number of equal parts; it divides the batch size.
 
         Returns:
             `tf.data.Dataset` of (lr_faces, hr_faces, low_resolutions): twice float32
-            (B, size, size, 3), and int32 (B, 2), the height and width of each face in pixels.
+            (B, size, size, 3), and int32 (B, 2), the height and width of each face in pixels;
+            B is the batch size divided by `parts`.
         """
         size = self.image_size
 
@@ -174,22 +177,28 @@ class TrainingFaces:
             low_resolution = tf.ensure_shape(low_resolution, (2,))
             return degrade(hr_face, low_resolution, self.antialias), hr_face, low_resolution
 
-        first = first_step * self.batch_size
+        count = self.batch_size // parts
+
+        def positions(step):
+            first = step * self.batch_size + part * count
+            return tf.data.Dataset.range(first, first + count)
+
         return (
-            tf.data.Dataset.range(first, np.iinfo(np.int64).max)
+            tf.data.Dataset.range(first_step, np.iinfo(np.int64).max)
+            .flat_map(positions)
             .map(face_pair, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
-            .batch(self.batch_size, drop_remainder=True)
+            .batch(count, drop_remainder=True)
             .prefetch(tf.data.AUTOTUNE)
         )
 
-    def batches(self, first_step=0):
-        """Yield the batches of `dataset` from a step on, without end.
+    def batches(self, first_step=0, part=0, parts=1):
+        """Yield the batches of `dataset`, of the same arguments, without end.
 
         Raises:
             DataError: `UNREADABLE_IN_A_ROW` files, or all there are, could not be read.
         """
         try:
-            yield from self.dataset(first_step)
+            yield from self.dataset(first_step, part, parts)
         except tf.errors.OpError:
             if self._failure is None:
                 raise

@@ -26,7 +26,7 @@ def use_hardware(precision):
         tf.config.experimental.set_memory_growth(gpu, True)
     if gpus:
         details = tf.config.experimental.get_device_details(gpus[0])
-        device = f"{details.get('device_name', 'GPU')} (1 of {len(gpus)} GPUs used)"
+        device = f"{details.get('device_name', 'GPU')} (GPUs: {len(gpus)})"
         capability = details.get("compute_capability", (0, 0))
         fastest = (
             "bfloat16" if capability >= (8, 0) else "float16" if capability >= (7, 0) else "float32"

@@ -59,7 +59,9 @@ class Run:
         step: training steps done.
     """
 
-    def __init__(self, folder, unet, optimizer, held_out, recipe, settings, unreadable):
+    def __init__(
+        self, folder, unet, optimizer, held_out, recipe, settings, unreadable, is_chief=True
+    ):
         """Start at step 0 in a folder, which is created.
 
         Args:
@@ -70,6 +72,8 @@ class Run:
             recipe: JSON-serialisable dict of all that shapes the training.
             settings: `Settings`.
             unreadable: {path: reason}, growing as files turn out to be damaged.
+            is_chief: False for other processes of the same training: they restore and count steps,
+                but validate, draw and write nothing.
 
         Raises:
             TrainingError: the folder cannot be written to.
@@ -85,20 +89,22 @@ class Run:
         self._validated_step = 0
         self._saved_step = 0
         self._best_loss = float("inf")
-        for name in ("checkpoints", "samples", "logs"):
-            make_writable(self.folder / name)
-        self._writer = tf.summary.create_file_writer(str(self.folder / "logs"))
+        self._is_chief = is_chief
+        if is_chief:
+            for name in ("checkpoints", "samples", "logs"):
+                make_writable(self.folder / name)
+            self._writer = tf.summary.create_file_writer(str(self.folder / "logs"))
         self.super_resolve = tf.function(lambda faces: unet(faces, training=False))
 
     @property
     def must_validate(self):
         """Whether the held-out faces were not measured at this step yet."""
-        return self.step > self._validated_step
+        return self._is_chief and self.step > self._validated_step
 
     @property
     def must_save(self):
         """Whether this step has no checkpoint yet."""
-        return self.step > self._saved_step
+        return self._is_chief and self.step > self._saved_step
 
     def restore(self, allow_changes=False):
         """Go back to the newest whole checkpoint, if there is one.
@@ -140,11 +146,14 @@ class Run:
                 and record["held_out"] == self._held_out.fingerprint
             ):
                 self._best_loss = record["best_loss"]  # else it cannot be compared
-        cut_after(self.folder / "history.csv", self.step)
-        cut_after(self.folder / "validation.csv", self._validated_step)
+        if self._is_chief:
+            cut_after(self.folder / "history.csv", self.step)
+            cut_after(self.folder / "validation.csv", self._validated_step)
 
     def save(self):
         """Write a checkpoint, see `save_checkpoint`, and the list of unreadable files."""
+        if not self._is_chief:
+            return
         record = {
             "step": self.step,
             "validated_step": self._validated_step,
@@ -173,6 +182,8 @@ class Run:
                 "Lower LEARNING_RATE and set CONTINUE_WITH_CHANGES = True to go on from there"
             )
         self.step += 1
+        if not self._is_chief:
+            return
         append_rows(self.folder / "history.csv", [{"step": self.step, **values}])
         with self._writer.as_default(self.step):
             for name, value in values.items():
@@ -289,8 +300,10 @@ class StopSignals:
     what they did before.
     """
 
-    def __init__(self):
+    def __init__(self, share=lambda number: number):
+        """Take a function from a signal's number, or 0, to that of any process that trains."""
         self.received = None
+        self._share = share
         self._before = {}
 
     def __enter__(self):
@@ -311,13 +324,14 @@ class StopSignals:
     def watch(self, items):
         """Yield the items of an iterable; raise `Stopped` once a signal has come."""
         for item in items:
-            self.check()
+            if self.received is not None:
+                self.check()
             yield item
 
     def check(self):
-        """Raise `Stopped` if a signal has come."""
-        if self.received is not None:
-            raise Stopped(self.received)
+        """Raise `Stopped` if a signal has come, to this process or to one it trains with."""
+        if number := self._share(self.received or 0):
+            raise Stopped(signal.Signals(number))
 
 
 def write_config(path, constants, recipe, device):

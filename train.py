@@ -29,6 +29,7 @@ from data import (
     load_faces,
     to_faces,
 )
+from distribution import Devices
 from facenet import EMBEDDED_WEIGHTS, FaceNet, WeightsError
 from identity_view import IdentityView
 from metrics import HeldOut
@@ -59,7 +60,7 @@ MIRROR = True  # mirror half of the training faces (ours)
 
 # --- Optimisation ---
 EPOCHS = 10  # passes over the training faces; original: 50, on VGGFace2
-BATCH_SIZE = 4  # faces per step, few for many steps in little time; original: 64
+BATCH_SIZE = 4  # faces per step, of all devices together; few for many steps; original: 64
 LEARNING_RATE = 1e-3  # of Adam; original: 2e-4
 COSINE_DECAY = True  # from LEARNING_RATE to 0; False keeps it constant, as the original (ours)
 ADAM_BETA_1 = 0.5  # (original)
@@ -191,14 +192,17 @@ def train_step(
         embedding = losses.embedding_loss(sr_embeddings, hr_embeddings)
         total = losses.total_loss(pixel, embedding, pixel_weight, embedding_weight)
         scaled = optimizer.scale_loss(total)  # by 1, unless the precision is float16
+        # Keras adds up the gradients of all replicas; what is wanted is their mean.
+        scaled /= tf.distribute.get_strategy().num_replicas_in_sync
     gradients = tape.gradient(scaled, unet.trainable_variables)
     learning_rate = optimizer.learning_rate
 
-    # XLA fuses Adam's many passes over 48.7 million parameters into one.
-    @tf.function(jit_compile=True)
     def update(gradients):
         optimizer.apply(gradients, unet.trainable_variables)
 
+    if not tf.distribute.has_strategy():  # XLA cannot compile where replicas meet
+        # XLA fuses Adam's many passes over 48.7 million parameters into one.
+        update = tf.function(update, jit_compile=True)
     update(gradients)
     return {
         "total": total,
@@ -208,13 +212,14 @@ def train_step(
     }
 
 
-def train(run, batches, step_fn, total_steps, steps_per_epoch, save_steps, stop):
+def train(run, batches, step_fn, batch_size, total_steps, steps_per_epoch, save_steps, stop):
     """Do the steps that are left, with a progress bar; validate, draw and save in between.
 
     Args:
         run: `Run` at the step where it goes on.
         batches: iterator of (lr_faces, hr_faces, low_resolutions) from that step on.
         step_fn: function from these to named losses; it updates the U-Net.
+        batch_size: faces per step, of all devices together.
         total_steps: the step at which the training ends.
         steps_per_epoch: steps between validations.
         save_steps: steps between checkpoints and sample sheets inside an epoch.
@@ -241,7 +246,7 @@ def train(run, batches, step_fn, total_steps, steps_per_epoch, save_steps, stop)
             batch = next(batches)
             values = {name: float(value) for name, value in step_fn(*batch).items()}
             run.count_step(values)
-            rate = len(batch[0]) / (time.perf_counter() - started)
+            rate = batch_size / (time.perf_counter() - started)
             progress.set_description(f"epoch {(run.step - 1) // steps_per_epoch + 1}")
             progress.set_postfix_str(
                 f"loss {values['total']:.3f} = pixel {values['pixel']:.4f}, embedding "
@@ -261,8 +266,11 @@ def main():
     constants = {name: value for name, value in globals().items() if name.isupper()}
     resumable = constants.pop("RESUMABLE_CONSTANTS")
     check_constants()
-    make_writable(Path(OUTPUT_DIR))
-    with StopSignals() as stop:
+    precision, device = hardware.use_hardware(PRECISION)
+    devices = Devices(BATCH_SIZE, precision)
+    if devices.is_chief:
+        make_writable(Path(OUTPUT_DIR))
+    with StopSignals(devices.share_signal) as stop:
         # Faces
         training_paths = find_faces(TRAIN_DIR)
         if VALIDATION_DIR is None:
@@ -285,24 +293,25 @@ def main():
         total_steps = EPOCHS * training_faces.steps_per_epoch
 
         # Networks
-        precision, device = hardware.use_hardware(PRECISION)
-        facenet = FaceNet(FACENET_WEIGHTS, FACENET_INPUT)
-        unet = build_unet(IMAGE_SIZE, SEED)
-        architecture = hashlib.sha256(unet.to_json().encode()).hexdigest()[:16]
-        if START_FROM_INPUT:
-            start_from_input(unet)
-        if not tf.config.list_physical_devices("GPU"):
-            unet = with_fast_gradients(unet)
-        # A schedule in both cases: a plain number would become a variable that checkpoints restore.
-        final_part = 0.0 if COSINE_DECAY else 1.0
-        learning_rate = keras.optimizers.schedules.CosineDecay(
-            float(LEARNING_RATE), total_steps, alpha=final_part
-        )
-        optimizer = keras.optimizers.Adam(learning_rate, ADAM_BETA_1)
-        if precision == "float16":
-            optimizer = keras.optimizers.LossScaleOptimizer(optimizer)
-        optimizer.build(unet.trainable_variables)
-        step_fn = tf.function(
+        with devices.scope():
+            facenet = FaceNet(FACENET_WEIGHTS, FACENET_INPUT)
+            unet = build_unet(IMAGE_SIZE, SEED)
+            architecture = hashlib.sha256(unet.to_json().encode()).hexdigest()[:16]
+            if START_FROM_INPUT:
+                start_from_input(unet)
+            unet = devices.replicate(unet)
+            if not tf.config.list_physical_devices("GPU"):
+                unet = with_fast_gradients(unet)
+            # A schedule in both cases: a plain number would become a variable to be restored.
+            final_part = 0.0 if COSINE_DECAY else 1.0
+            learning_rate = keras.optimizers.schedules.CosineDecay(
+                float(LEARNING_RATE), total_steps, alpha=final_part
+            )
+            optimizer = keras.optimizers.Adam(learning_rate, ADAM_BETA_1)
+            if precision == "float16":
+                optimizer = keras.optimizers.LossScaleOptimizer(optimizer)
+            optimizer.build(unet.trainable_variables)
+        step_fn = devices.distribute(
             functools.partial(
                 train_step,
                 unet,
@@ -328,10 +337,20 @@ def main():
             (PIXEL_WEIGHT, EMBEDDING_WEIGHT), KEEP_CHECKPOINTS, SAMPLE_FACES, SAMPLE_RESOLUTIONS
         )
         run = Run(
-            OUTPUT_DIR, unet, optimizer, held_out, recipe, settings, training_faces.unreadable
+            OUTPUT_DIR,
+            unet,
+            optimizer,
+            held_out,
+            recipe,
+            settings,
+            training_faces.unreadable,
+            devices.is_chief,
         )
         run.restore(CONTINUE_WITH_CHANGES)
-        write_config(run.folder / "config.json", constants, recipe, device)
+        devices.check_alike({"step": run.step, **recipe})
+        device += devices.description
+        if devices.is_chief:
+            write_config(run.folder / "config.json", constants, recipe, device)
         print(
             f"U-Net    {unet.count_params():,} parameters, computing in {precision}\n"
             f"FaceNet  {facenet.description}\n"
@@ -340,16 +359,26 @@ def main():
             f"Output   {run.folder}, from step {run.step} to step {total_steps}",
             flush=True,
         )
-        batches = training_faces.batches(run.step)
+        batches = training_faces.batches(run.step, devices.worker, devices.workers)
         try:
             train(
-                run, batches, step_fn, total_steps, training_faces.steps_per_epoch, SAVE_STEPS, stop
+                run,
+                batches,
+                step_fn,
+                BATCH_SIZE,
+                total_steps,
+                training_faces.steps_per_epoch,
+                SAVE_STEPS,
+                stop,
             )
-            if REPORT_FACES != VALIDATION_FACES:
-                held_out = load_held_out(
-                    held_out_paths, REPORT_FACES, embed, training_faces.unreadable
-                )
-            run.report(held_out, stop.watch)
+            if devices.is_chief:
+                if REPORT_FACES != VALIDATION_FACES:
+                    held_out = load_held_out(
+                        held_out_paths, REPORT_FACES, embed, training_faces.unreadable
+                    )
+                run.report(held_out, stop.watch)
+            if devices.workers > 1:  # the others wait for the chief
+                stop.check()
         except Stopped:
             run.save()
             print(f"Stopped after step {run.step}; the same command goes on from there.")

@@ -1,0 +1,244 @@
+"""Several devices learn what one learns: two virtual CPUs, and two worker processes."""
+
+import json
+import os
+import re
+import shutil
+import signal
+import socket
+import time
+
+import numpy as np
+import pytest
+from conftest import SAMPLES, Project
+
+import distribution
+from checkpoints import list_checkpoints, read_checkpoint
+from data import TrainingFaces, find_faces
+from history import read_rows
+from run import Stopped, StopSignals, TrainingError
+
+# Runs train.py as a script, with virtual devices and a recogniser that costs nothing.
+TRAIN = """
+import os
+import runpy
+
+import tensorflow as tf
+
+import facenet
+
+if devices := int(os.environ.get("DEVICES", 0)):
+    (cpu,) = tf.config.list_physical_devices("CPU")
+    one = tf.config.LogicalDeviceConfiguration()
+    tf.config.set_logical_device_configuration(cpu, [one] * devices)
+
+
+class Recogniser:
+    description = fingerprint = "means of 16 squares"
+
+    def __init__(self, *arguments):
+        self.scale = tf.Variable(3.0, trainable=False)
+
+    def __call__(self, faces):
+        size = faces.shape[1] // 4
+        means = tf.nn.avg_pool2d(faces, size, size, "VALID")
+        return self.scale * tf.reshape(means, (-1, 48))
+
+
+facenet.FaceNet = Recogniser
+runpy.run_path("train.py", run_name="__main__")
+"""
+
+
+def new_project(folder):
+    """A project of 4 steps without dropout, whose masks depend on the number of devices."""
+    import model
+
+    faces = folder / "faces"
+    for identity, count in (("n000001", 8), ("n000002", 8), ("n000003", 2)):
+        (faces / identity).mkdir(parents=True)
+        for path in sorted((SAMPLES / identity).iterdir())[:count]:
+            shutil.copy(path, faces / identity)
+    project = Project(folder / "project", faces)
+    decoder = tuple((max(model.LEAST_FILTERS, n // 8), 0.0) for n, _ in model.DECODER)
+    project.edit("model.py", DECODER=decoder)
+    project.edit(
+        "train.py",
+        EPOCHS=1,
+        START_FROM_INPUT=False,  # every layer has a gradient from the first step on
+        VALIDATION_FACES=2,
+        REPORT_FACES=2,
+        SAVE_STEPS=1,
+        KEEP_CHECKPOINTS=9,
+        EMBEDDING_WEIGHT=1.0,
+    )
+    (project.folder / "small.py").write_text(TRAIN)
+    return project
+
+
+def start(project, **environment):
+    return project.start("small.py", env=os.environ | environment)
+
+
+def run(project, **environment):
+    process = start(project, **environment)
+    out, err = process.communicate(timeout=240)
+    return process.returncode, out, err
+
+
+def start_workers(project):
+    """Start two workers that share a folder; return their processes, the chief first."""
+    ports = []
+    with socket.socket() as a, socket.socket() as b:
+        for one in (a, b):
+            one.bind(("localhost", 0))
+            ports.append(one.getsockname()[1])
+    cluster = {"worker": [f"localhost:{port}" for port in ports]}
+    return [
+        start(
+            project,
+            TF_CONFIG=json.dumps({"cluster": cluster, "task": {"type": "worker", "index": i}}),
+        )
+        for i in range(2)
+    ]
+
+
+def wait_for_steps(project, count, processes):
+    while len(read_rows(project.output / "history.csv")) < count:
+        for process in processes:
+            assert process.poll() is None, process.communicate()[1]
+        time.sleep(0.02)
+
+
+def finish(processes, timeout=240):
+    """Return [(exit code, standard output, standard error)]; kill what does not end."""
+    try:
+        ended = [process.communicate(timeout=timeout) for process in processes]
+    finally:
+        for process in processes:
+            process.kill()
+    return [(p.returncode, *texts) for p, texts in zip(processes, ended, strict=True)]
+
+
+@pytest.fixture(scope="module")
+def one_device(tmp_path_factory):
+    project = new_project(tmp_path_factory.mktemp("one"))
+    code, out, err = run(project)
+    assert code == 0, err
+    assert "devices" not in out
+    return project
+
+
+def assert_learned_alike(project, expected):
+    """Losses of all steps agree, and weights, statistics and mean gradients after the first."""
+    rows, others = (read_rows(p.output / "history.csv") for p in (project, expected))
+    assert len(rows) == len(others) == 4
+    for name in ("total", "pixel", "embedding", "learning_rate"):
+        np.testing.assert_allclose(
+            [float(row[name]) for row in rows],
+            [float(row[name]) for row in others],
+            rtol=1e-4,
+            err_msg=name,
+        )
+    (record, arrays), (other_record, others) = (
+        read_checkpoint(list_checkpoints(p.output / "checkpoints")[0]) for p in (project, expected)
+    )
+    assert record["step"] == other_record["step"] == 1
+    assert record["recipe"] == other_record["recipe"]
+    assert arrays.keys() == others.keys()
+    for name in arrays:
+        size = np.abs(others[name]).max()
+        tolerance = 2e-3 if re.search("momentum|velocity", name) else 1e-4
+        difference = np.abs(arrays[name] - others[name]).max()
+        assert difference <= tolerance * size, (name, difference, size)
+
+
+def test_two_devices_learn_what_one_learns(one_device, tmp_path):
+    project = new_project(tmp_path)
+    code, out, err = run(project, DEVICES="2")
+    assert code == 0, err
+    assert "2 devices with 2 faces of a step each" in out
+    assert_learned_alike(project, one_device)
+
+
+def test_workers_learn_what_one_device_learns_also_after_one_was_killed(one_device, tmp_path):
+    project = new_project(tmp_path)
+    chief, other = start_workers(project)
+    wait_for_steps(project, 2, (chief, other))
+    other.kill()
+    killed = time.time()
+    (code, _, err), _ = finish((chief, other), timeout=90)
+    assert time.time() - killed < 60
+    assert code == 1
+    assert err.strip().splitlines()[-1].startswith("train.py: another worker was lost")
+    assert "the same command on all workers goes on" in err
+    assert "Traceback" not in err
+
+    (code, out, err), (other_code, other_out, other_err) = finish(start_workers(project))
+    assert (code, other_code) == (0, 0), err + other_err
+    for text in (out, other_out):
+        assert re.search(r"from step [123] to step 4", text)
+    assert "worker 0 of 2, the chief" in out
+    assert (project.output / "report.md").read_text() in out
+    assert "PSNR" not in other_out
+    assert_learned_alike(project, one_device)
+
+
+def test_parts_of_a_batch_put_together_are_the_batch(face_folder):
+    faces = TrainingFaces(find_faces(face_folder), 6, 32, smallest_crop=0.9, mirror=True)
+    whole = next(faces.batches(1))
+    parts = [next(faces.batches(1, part, 3)) for part in range(3)]
+    for tensor, *others in zip(whole, *parts, strict=True):
+        np.testing.assert_array_equal(tensor, np.concatenate(others))
+
+
+GOOD = {"cluster": {"worker": ["a:1", "b:2"]}, "task": {"type": "worker", "index": 1}}
+
+
+def test_tf_config_gives_the_place_of_a_worker(monkeypatch):
+    monkeypatch.delenv("TF_CONFIG", raising=False)
+    assert distribution.read_tf_config() == (0, 1)
+    monkeypatch.setenv("TF_CONFIG", json.dumps(GOOD))
+    assert distribution.read_tf_config() == (1, 2)
+    with_chief = {"cluster": {"chief": ["c:3"], **GOOD["cluster"]}, "task": GOOD["task"]}
+    monkeypatch.setenv("TF_CONFIG", json.dumps(with_chief))
+    assert distribution.read_tf_config() == (2, 3)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "{",
+        "[]",
+        "{}",
+        json.dumps({"cluster": GOOD["cluster"]}),
+        json.dumps(GOOD | {"cluster": {"worker": ["a", "b"]}}),
+        json.dumps(GOOD | {"cluster": {"worker": {"a:1": 1}}}),
+        json.dumps(GOOD | {"task": {"type": "worker", "index": 2}}),
+        json.dumps(GOOD | {"task": {"type": "evaluator", "index": 0}}),
+    ],
+)
+def test_a_malformed_tf_config_is_named(monkeypatch, text):
+    monkeypatch.setenv("TF_CONFIG", text)
+    with pytest.raises(TrainingError, match="TF_CONFIG must have the form") as raised:
+        distribution.read_tf_config()
+    assert "\n" not in str(raised.value)
+
+
+def test_a_batch_that_cannot_be_shared_out_is_named(tmp_path):
+    project = new_project(tmp_path)
+    code, _, err = run(project, DEVICES="3")
+    assert code == 1
+    last = err.strip().splitlines()[-1]
+    assert last.startswith("train.py: BATCH_SIZE is shared out among 3 devices")
+    assert "Traceback" not in err
+
+
+def test_a_signal_to_another_worker_stops_this_one():
+    answers = iter([0, int(signal.SIGTERM)])
+    with StopSignals(lambda number: number or next(answers)) as stop:
+        stop.check()
+        assert list(stop.watch([1, 2])) == [1, 2]  # alone while the others wait: asks nobody
+        with pytest.raises(Stopped) as stopped:
+            stop.check()
+    assert stopped.value.exit_code == 128 + signal.SIGTERM
