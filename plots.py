@@ -92,9 +92,10 @@ def save_curves(folder):
             steps = _column(rows, "step")
             axis.plot(steps, _column(rows, f"sr_{name}"), ".-", color=colour, label=size)
             axis.plot(steps, _column(rows, f"bicubic_{name}"), "--", color=colour, linewidth=1)
-        axis.set(title=f"held-out {label}: SR solid, bicubic dashed", xlabel="step")
+        axis.set(title=f"held-out {label}", xlabel="step")
     if sizes:
-        axes[1, -1].legend(title="low resolution", loc="center left", bbox_to_anchor=(1.0, 0.5))
+        title = "low resolution\n(SR solid,\nbicubic dashed)"
+        axes[1, -1].legend(title=title, loc="center left", bbox_to_anchor=(1.0, 0.5))
     for axis in axes.flat:
         axis.spines[["top", "right"]].set_visible(False)
         axis.grid(alpha=0.3)
