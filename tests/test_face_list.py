@@ -104,6 +104,7 @@ def test_people_in_training_and_validation_are_named(face_folder, tmp_path, monk
     shutil.copytree(face_folder / "n000003", other / "again" / "n000003")
     monkeypatch.setattr(train, "TRAIN_DIR", face_folder)
     monkeypatch.setattr(train, "VALIDATION_DIR", other)
+    monkeypatch.setattr(train, "PRECISION", "float32")  # else it would stay 16 bits in later tests
     monkeypatch.setattr(train, "OUTPUT_DIR", tmp_path / "output")
     with pytest.raises(DataError, match="1 identities are in both .*faces and .*other.*n000003"):
         train.main()
