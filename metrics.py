@@ -73,7 +73,7 @@ def picture_quality(faces, hr_faces):
 def rank1_identification(embeddings, hr_embeddings, identities):
     """Return the per cent of faces that are taken for the right person; see `rank1_hits`.
 
-    NaN if no person has two photographs.
+    NaN if no person has two photographs, or there is only one person.
     """
     hits = rank1_hits(embeddings, hr_embeddings, identities)
     counted = ~np.isnan(hits)
@@ -93,7 +93,8 @@ def rank1_hits(embeddings, hr_embeddings, identities):
         identities: array of N labels.
 
     Returns:
-        float (N,): 1 for right, 0 for wrong, NaN for faces whose person has no other photograph.
+        float (N,): 1 for right, 0 for wrong, NaN for faces whose person has no other photograph
+        or who stand alone, since there is nobody to take them for.
     """
     _, labels, counts = np.unique(identities, return_inverse=True, return_counts=True)
     probes, gallery = normalize(embeddings), normalize(hr_embeddings)
@@ -102,7 +103,8 @@ def rank1_hits(embeddings, hr_embeddings, identities):
     similarity = probes @ normalize(sums).T
     own = np.sum(probes * normalize(sums[labels] - gallery), axis=1)
     similarity[np.arange(len(labels)), labels] = -np.inf
-    return np.where(counts[labels] > 1, own > similarity.max(axis=1), np.nan)
+    has_answer = (counts[labels] > 1) & (len(counts) > 1)
+    return np.where(has_answer, own > similarity.max(axis=1), np.nan)
 
 
 def mean_loss(quality, pixel_weight, embedding_weight):

@@ -59,8 +59,8 @@ SMALLEST_CROP = 0.92  # training squares are drawn with this to 1 times the larg
 MIRROR = True  # mirror half of the training faces (ours)
 
 # --- Optimisation ---
-EPOCHS = 12  # passes over the training faces; original: 50, on VGGFace2
-BATCH_SIZE = 8  # faces per step, of all devices together; original: 64
+EPOCHS = 10  # passes over the training faces; original: 50, on VGGFace2
+BATCH_SIZE = 4  # faces per step, of all devices together; few for many steps; original: 64
 LEARNING_RATE = 1e-3  # of Adam; original: 2e-4
 COSINE_DECAY = True  # from LEARNING_RATE to 0; False keeps it constant, as the original (ours)
 ADAM_BETA_1 = 0.5  # (original)

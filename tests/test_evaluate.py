@@ -10,7 +10,8 @@ import dlib_recogniser
 import evaluate
 import evaluation
 import evaluation_report
-from data import DataError
+from data import DataError, find_faces, fingerprint, hold_out_identities
+from facenet import EMBEDDED_WEIGHTS
 
 with_dlib = pytest.mark.skipif(
     not dlib_recogniser.is_installed(),
@@ -65,13 +66,15 @@ def test_the_table_of_the_training_is_repeated(continued):
     options = {"PAIRS": str(pairs), "UNSEEN_RECOGNISER": None}
     code, _, err = continued.run("evaluate.py", **options)
     assert code == 0, err
-    report = (continued.output / "report.md").read_text()
-    for row in read_results(continued)[1:]:
-        for key, digits in (("psnr", 2), ("ssim", 3), ("similarity", 3), ("rank1", 1)):
-            line = next(
-                line for line in report.splitlines() if f"| {row['low_resolution']} " in line
-            )
-            assert f"{float(row[key]):.{digits}f}" in line
+    results = {(row["low_resolution"], row["method"]): row for row in read_results(continued)}
+    report = (continued.output / "report.md").read_text().splitlines()
+    table = [[cell.strip() for cell in line.split("|")[1:-1]] for line in report[4:]]
+    assert [size for size, *_ in table] == ["7x6", "16x12"]
+    for size, *cells in table:
+        for cell, key in zip(cells, ("psnr", "ssim", "similarity", "rank1"), strict=True):
+            for number, method in zip(cell.split(" -> "), ("bicubic", "SR"), strict=True):
+                digits = len(number.partition(".")[2])
+                assert f"{float(results[size, method][key]):.{digits}f}" == number
 
 
 @pytest.mark.parametrize(
@@ -115,6 +118,24 @@ def test_the_newest_finished_network_of_a_folder_is_taken(tmp_path):
         evaluate.find_network(tmp_path)
     with pytest.raises(DataError, match="no trained network"):
         evaluate.find_network(tmp_path / "nowhere")
+
+
+def test_faces_that_may_have_been_trained_on_are_refused(face_folder):
+    trained, held_out = hold_out_identities(find_faces(face_folder), 2)
+    constants = {"TRAIN_DIR": face_folder, "VALIDATION_DIR": None, "HELD_OUT_IDENTITIES": 2}
+    recipe = {"training faces": fingerprint(trained)}
+    assert evaluate.choose_pairs(constants, recipe)[1] == sorted(held_out)
+    shutil.copytree(face_folder / "n000001", face_folder / "n000009")
+    with pytest.raises(DataError, match="not what it was when the network was trained"):
+        evaluate.choose_pairs(constants, recipe)
+
+
+def test_another_facenet_than_that_of_the_loss_is_refused(facenet):
+    constants = {"FACENET_WEIGHTS": EMBEDDED_WEIGHTS}
+    with pytest.raises(DataError, match="is another FaceNet than the one in the loss"):
+        evaluate.choose_recognisers(constants, {"FaceNet": "0123456789abcdef"})
+    first = evaluate.choose_recognisers(constants, {"FaceNet": facenet.fingerprint})[0]
+    assert first.name == "FaceNet of the loss"
 
 
 def test_measures_by_hand():

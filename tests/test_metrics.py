@@ -21,8 +21,9 @@ def test_rank1_by_hand():
     assert metrics.rank1_identification(probes, gallery, people) == 50.0
 
 
-def test_rank1_of_strangers_only_is_not_a_number():
+def test_rank1_without_two_photographs_or_two_people_is_not_a_number():
     assert math.isnan(metrics.rank1_identification(np.eye(3), np.eye(3), [1, 2, 3]))
+    assert math.isnan(metrics.rank1_identification(np.eye(3), np.eye(3), [1, 1, 1]))
 
 
 def test_perfect_faces_have_perfect_quality(sample_faces):
