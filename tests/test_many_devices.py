@@ -11,6 +11,7 @@ import types
 
 import numpy as np
 import pytest
+import tensorflow as tf
 from conftest import SAMPLES, Project
 
 import distribution
@@ -188,6 +189,19 @@ def test_parts_of_a_batch_put_together_are_the_batch(face_folder):
     parts = [next(faces.batches(1, part, 3)) for part in range(3)]
     for tensor, *others in zip(whole, *parts, strict=True):
         np.testing.assert_array_equal(tensor, np.concatenate(others))
+
+
+def test_dropout_draws_other_masks_on_every_replica(monkeypatch):
+    masks = []
+    for replica in (0, 0, 1):
+        context = types.SimpleNamespace(replica_id_in_sync_group=replica)
+        monkeypatch.setattr(tf.distribute, "get_replica_context", lambda context=context: context)
+        layer = distribution._Dropout(0.25, seed=3)
+        masks.append(layer(np.ones((100, 100), "float32"), training=True).numpy())
+        np.testing.assert_array_equal(layer(np.ones((2, 2), "float32")), 1.0)
+    np.testing.assert_array_equal(masks[0], masks[1])
+    assert np.mean((masks[0] == 0) & (masks[2] == 0)) == pytest.approx(0.25**2, abs=0.02)
+    assert masks[2].mean() == pytest.approx(1.0, abs=0.03)
 
 
 GOOD = {"cluster": {"worker": ["a:1", "b:2"]}, "task": {"type": "worker", "index": 1}}
