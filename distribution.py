@@ -238,6 +238,7 @@ def _lost_workers_named():
 
 
 def _line(error):
-    """Return the line of an error of TensorFlow that says the most."""
+    """Return the line of an error of TensorFlow that says the most, without names of its graph."""
     lines = str(error).strip().splitlines() or [type(error).__name__]
-    return next((line for line in lines if "aborted by" in line), lines[0])
+    line = next((line for line in lines if "aborted by: " in line), lines[0])
+    return line.split("aborted by: ")[-1]

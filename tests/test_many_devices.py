@@ -7,13 +7,15 @@ import shutil
 import signal
 import socket
 import time
+import types
 
 import numpy as np
 import pytest
+import tensorflow as tf
 from conftest import SAMPLES, Project
 
 import distribution
-from checkpoints import list_checkpoints, read_checkpoint
+import train
 from data import TrainingFaces, find_faces
 from history import read_rows
 from run import Stopped, StopSignals, TrainingError
@@ -69,7 +71,6 @@ def new_project(folder):
         VALIDATION_FACES=2,
         REPORT_FACES=2,
         SAVE_STEPS=1,
-        KEEP_CHECKPOINTS=9,
         EMBEDDING_WEIGHT=1.0,
     )
     (project.folder / "small.py").write_text(TRAIN)
@@ -130,27 +131,25 @@ def one_device(tmp_path_factory):
 
 
 def assert_learned_alike(project, expected):
-    """Losses of all steps agree, and weights, statistics and mean gradients after the first."""
+    """Losses of all steps agree, and in the end weights, batch statistics and Adam's moments."""
     rows, others = (read_rows(p.output / "history.csv") for p in (project, expected))
     assert len(rows) == len(others) == 4
     for name in ("total", "pixel", "embedding", "learning_rate"):
         np.testing.assert_allclose(
             [float(row[name]) for row in rows],
             [float(row[name]) for row in others],
-            rtol=1e-4,
+            rtol=1e-5,
             err_msg=name,
         )
-    (record, arrays), (other_record, others) = (
-        read_checkpoint(list_checkpoints(p.output / "checkpoints")[0]) for p in (project, expected)
-    )
-    assert record["step"] == other_record["step"] == 1
+    (record, arrays), (other_record, others) = project.checkpoint(), expected.checkpoint()
+    assert record["step"] == other_record["step"] == 4
     assert record["recipe"] == other_record["recipe"]
     assert arrays.keys() == others.keys()
     for name in arrays:
-        size = np.abs(others[name]).max()
-        difference = np.abs(arrays[name] - others[name]).max()
-        # Adam's first step magnifies the rounding of gradients that are nearly zero.
-        assert difference <= 2e-3 * size, (name, difference, size)
+        # Where a gradient is nearly 0, Adam turns its rounding into a part of the learning rate.
+        adam_step = 0.0 if "/adam/" in name else 0.02 * train.LEARNING_RATE
+        tolerance = 1e-4 * np.abs(others[name]).max() + adam_step
+        np.testing.assert_allclose(arrays[name], others[name], 0, tolerance, err_msg=name)
 
 
 def test_two_devices_learn_what_one_learns(one_device, tmp_path):
@@ -192,6 +191,19 @@ def test_parts_of_a_batch_put_together_are_the_batch(face_folder):
         np.testing.assert_array_equal(tensor, np.concatenate(others))
 
 
+def test_dropout_draws_other_masks_on_every_replica(monkeypatch):
+    masks = []
+    for replica in (0, 0, 1):
+        context = types.SimpleNamespace(replica_id_in_sync_group=replica)
+        monkeypatch.setattr(tf.distribute, "get_replica_context", lambda context=context: context)
+        layer = distribution._Dropout(0.25, seed=3)
+        masks.append(layer(np.ones((100, 100), "float32"), training=True).numpy())
+        np.testing.assert_array_equal(layer(np.ones((2, 2), "float32")), 1.0)
+    np.testing.assert_array_equal(masks[0], masks[1])
+    assert np.mean((masks[0] == 0) & (masks[2] == 0)) == pytest.approx(0.25**2, abs=0.02)
+    assert masks[2].mean() == pytest.approx(1.0, abs=0.03)
+
+
 GOOD = {"cluster": {"worker": ["a:1", "b:2"]}, "task": {"type": "worker", "index": 1}}
 
 
@@ -225,13 +237,36 @@ def test_a_malformed_tf_config_is_named(monkeypatch, text):
     assert "\n" not in str(raised.value)
 
 
-def test_a_batch_that_cannot_be_shared_out_is_named(tmp_path):
-    project = new_project(tmp_path)
-    code, _, err = run(project, DEVICES="3")
-    assert code == 1
-    last = err.strip().splitlines()[-1]
-    assert last.startswith("train.py: BATCH_SIZE is shared out among 3 devices")
-    assert "Traceback" not in err
+@pytest.mark.parametrize(
+    ("batch_size", "precision", "message"),
+    [(4, "float32", "BATCH_SIZE .* multiple of 3, not 4"), (6, "float16", "set PRECISION")],
+)
+def test_what_several_devices_cannot_do_is_named(monkeypatch, batch_size, precision, message):
+    monkeypatch.setattr(
+        distribution.Devices,
+        "_choose_strategy",
+        lambda self: types.SimpleNamespace(num_replicas_in_sync=3),
+    )
+    with pytest.raises(TrainingError, match=message):
+        distribution.Devices(batch_size, precision)
+
+
+def test_workers_that_differ_are_told_in_what(monkeypatch):
+    chief, other = (distribution.Devices(4, "float32") for _ in range(2))
+    seen = []
+    for worker, devices, step in ((0, chief, 6), (1, other, 0)):
+        devices.worker, devices.workers, devices.replicas = worker, 2, 2
+
+        def of_all_workers(digests):
+            seen.append(digests)
+            return np.array([seen[0], digests], np.float32)
+
+        monkeypatch.setattr(devices, "_of_all_workers", of_all_workers)
+        if worker == 0:
+            devices.check_alike({"step": step, "SEED": 0})
+        else:
+            with pytest.raises(TrainingError, match="workers 1 and 0 differ in step: .* share"):
+                devices.check_alike({"step": step, "SEED": 0})
 
 
 def test_a_signal_to_another_worker_stops_this_one():
