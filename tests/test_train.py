@@ -1,4 +1,5 @@
 import os
+import re
 import resource
 import signal
 import subprocess
@@ -23,6 +24,7 @@ import model
 import train
 from checkpoints import list_checkpoints
 from data import degrade
+from facenet import FaceNet
 from history import read_rows
 from identity_view import IdentityView
 from run import Run, Stopped, StopSignals, TrainingError
@@ -300,8 +302,20 @@ FACENET_FILES = {
 
 
 @pytest.mark.parametrize("name", FACENET_FILES)
-def test_training_takes_published_weights_and_says_what_they_are(tmp_path, face_folder, name):
+def test_a_step_takes_published_weights_and_says_what_they_are(tmp_path, name, small_unet, batch):
     write, facts = FACENET_FILES[name]
+    write(tmp_path / name)
+    facenet = FaceNet(tmp_path / name)
+    for fact in (name, *facts):
+        assert fact in facenet.description
+    before = small_unet.get_weights()
+    values = step(small_unet, facenet, keras.optimizers.SGD(1.0), batch, 0.0, 1.0)
+    assert 0.0 < float(values["embedding"]) < float("inf")
+    assert any(map(np.any, map(np.subtract, small_unet.get_weights(), before)))
+
+
+def test_training_takes_published_weights(tmp_path, face_folder):
+    name, (write, facts) = next(iter(FACENET_FILES.items()))
     write(tmp_path / name)
     project = Project(tmp_path / "project", face_folder)
     code, out, err = project.run(EPOCHS=1, FACENET_WEIGHTS=str(tmp_path / name))
@@ -323,11 +337,26 @@ def test_mistakes_are_named_in_one_line(tmp_path, face_folder):
     assert_one_line(project, "BATCH_SIZE to at most 12", BATCH_SIZE=13)
     assert_one_line(project, "KEEP_CHECKPOINTS must be an integer from 1", KEEP_CHECKPOINTS=3.0)
     project.edit("train.py", BATCH_SIZE=4, KEEP_CHECKPOINTS=3)
-    assert_one_line(project, "SAMPLE_RESOLUTIONS must be", SAMPLE_RESOLUTIONS=((7, 0),))
-    assert_one_line(project, "SAMPLE_RESOLUTIONS must be", SAMPLE_RESOLUTIONS=(16, 16))
-    project.edit("train.py", SAMPLE_RESOLUTIONS=((7, 6),))
-    assert_one_line(project, "FACENET_WEIGHTS must be a path", FACENET_WEIGHTS=None)
     assert_one_line(project, "no FaceNet weight file at none.h5", FACENET_WEIGHTS="none.h5")
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("SAMPLE_RESOLUTIONS", ((7, 0),)),
+        ("SAMPLE_RESOLUTIONS", (16, 16)),
+        ("FACENET_WEIGHTS", None),
+        ("IMAGE_SIZE", 160),
+        ("SMALLEST_CROP", 1.5),
+        ("EMBEDDING_WEIGHT", -0.1),
+        ("LEARNING_RATE", "fast"),
+        ("PRECISION", "float8"),
+    ],
+)
+def test_constants_that_cannot_work_are_named(monkeypatch, name, value):
+    monkeypatch.setattr(train, name, value)
+    with pytest.raises(TrainingError, match=f"{name} must be .*, not {re.escape(repr(value))}"):
+        train.check_constants()
 
 
 def test_an_output_folder_that_cannot_be_is_named(tmp_path, face_folder):
