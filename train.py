@@ -61,7 +61,7 @@ MIRROR = True  # mirror half of the training faces (ours)
 # --- Optimisation ---
 EPOCHS = 10  # passes over the training faces; original: 50, on VGGFace2
 BATCH_SIZE = 4  # faces per step, of all devices together; few for many steps; original: 64
-LEARNING_RATE = 1e-3  # of Adam; original: 2e-4
+LEARNING_RATE = 2e-4  # of Adam, at the start (original)
 COSINE_DECAY = True  # from LEARNING_RATE to 0; False keeps it constant, as the original (ours)
 ADAM_BETA_1 = 0.5  # (original)
 START_FROM_INPUT = True  # the untrained network returns its input; original: noise (ours)
