@@ -31,12 +31,13 @@ from data import (
     to_pixels,
 )
 from evaluation import PROTOCOLS, Recogniser, group_rows, measure, pair_scores, table_rows
-from facenet import FaceNet, WeightsError
+from facenet import EMBEDDED_WEIGHTS, FaceNet, WeightsError
 from groups import read_groups
 from inference import NetworkError, load_network
 from metrics import in_batches
 from pairs import draw_pairs, read_pairs
-from verification import VerificationError
+from run import write_config
+from verification import VerificationError, judge_by_folds
 
 RUN_DIR = "output"  # a training's output folder, or a folder of them: the newest network counts
 FACES_DIR = None  # one folder per identity; None: the faces that the training held out
@@ -59,20 +60,35 @@ def check_constants():
     def is_integer(name, least):
         return type(constants[name]) is int and constants[name] >= least
 
+    def is_path(name):
+        return isinstance(constants[name], str | Path)
+
     is_sizes = SIZES is None or all(
         isinstance(size, list | tuple)
         and len(size) == 2
         and all(type(side) is int and side >= 1 for side in size)
         for size in (SIZES if isinstance(SIZES, list | tuple) and SIZES else [None])
     )
-    is_box = isinstance(FACE_BOX, list | tuple) and len(FACE_BOX) == 4
+    is_box = (
+        isinstance(FACE_BOX, list | tuple)
+        and len(FACE_BOX) == 4
+        and all(isinstance(side, int | float) for side in FACE_BOX)
+        and 0 <= FACE_BOX[0] < FACE_BOX[2] <= 1
+        and 0 <= FACE_BOX[1] < FACE_BOX[3] <= 1
+    )
+    are_columns = isinstance(GROUP_COLUMNS, list | tuple) and all(
+        isinstance(column, str) for column in GROUP_COLUMNS
+    )
+    optional = ("FACES_DIR", "PAIRS", "UNSEEN_RECOGNISER", "GROUPS")
     rules = [
+        ("RUN_DIR", is_path("RUN_DIR"), "a path"),
+        *((n, constants[n] is None or is_path(n), "None or a path") for n in optional),
         *((n, is_integer(n, 1), "an integer from 1") for n in ("FACES", "DRAWN_PAIRS")),
         ("SEED", is_integer("SEED", 0), "an integer from 0"),
         ("CENTRAL_CROP", CENTRAL_CROP is None or is_integer("CENTRAL_CROP", 1), "None or pixels"),
         ("SIZES", is_sizes, "None or a list of (height, width) in pixels"),
         ("FACE_BOX", is_box, "(left, top, right, bottom) as fractions"),
-        ("GROUP_COLUMNS", isinstance(GROUP_COLUMNS, list | tuple), "a list of names of columns"),
+        ("GROUP_COLUMNS", are_columns, "a list of names of columns"),
     ]
     for name, holds, wanted in rules:
         if not holds:
@@ -105,7 +121,7 @@ def find_network(folder):
     try:
         config = json.loads(path.read_text())
         return run, newest, config["constants"], config["recipe"]
-    except (ValueError, KeyError) as error:
+    except (ValueError, KeyError, TypeError) as error:
         raise DataError(f"{path} is damaged: {error}") from error
 
 
@@ -134,6 +150,25 @@ def choose_pairs(constants, recipe):
             )
     paths = sorted(itertools.islice(spread_over_identities(paths), FACES))
     return draw_pairs(paths, DRAWN_PAIRS, SEED), paths
+
+
+def count_trained_on(paths, constants):
+    """Return how many people of some faces the network was trained on, as far as can be told.
+
+    Args:
+        paths: list of `Path` of the faces to measure.
+        constants: those of the training; its folders are compared, if they still exist.
+    """
+    try:
+        trained = find_faces(constants["TRAIN_DIR"])
+        if not constants["VALIDATION_DIR"]:
+            trained, _ = hold_out_identities(trained, constants["HELD_OUT_IDENTITIES"])
+    except DataError:
+        return 0
+    measured, trained = (
+        {folder.resolve() for folder in {path.parent for path in of}} for of in (paths, trained)
+    )
+    return len(measured & trained)
 
 
 def faces_folder(constants):
@@ -175,10 +210,13 @@ def load_pixels(paths, image_size):
 
 def choose_recognisers(constants, recipe):
     """Return the FaceNet of the loss, and the unseen `Recogniser` if there is one."""
-    loss_facenet = FaceNet(constants["FACENET_WEIGHTS"], constants.get("FACENET_INPUT", "auto"))
+    weights = Path(constants["FACENET_WEIGHTS"])
+    if weights.name == EMBEDDED_WEIGHTS.name and not weights.exists():
+        weights = EMBEDDED_WEIGHTS  # the repository was moved
+    loss_facenet = FaceNet(weights, constants.get("FACENET_INPUT", "auto"))
     if loss_facenet.fingerprint != recipe["FaceNet"]:
         raise DataError(
-            f"{constants['FACENET_WEIGHTS']} is another FaceNet than the one in the loss: put that "
+            f"{weights} is another FaceNet than the one in the loss: put that "
             "one back, or name this one as UNSEEN_RECOGNISER"
         )
     recognisers = [_from_facenet("FaceNet of the loss", loss_facenet)]
@@ -192,7 +230,10 @@ def choose_recognisers(constants, recipe):
         else:
             print("dlib-bin and face-recognition-models are not installed: no unseen recogniser")
     elif UNSEEN_RECOGNISER is not None:
-        facenet = FaceNet(UNSEEN_RECOGNISER)
+        try:
+            facenet = FaceNet(UNSEEN_RECOGNISER)
+        except WeightsError as error:
+            raise DataError(f"UNSEEN_RECOGNISER: {error}") from error
         if facenet.fingerprint == loss_facenet.fingerprint:
             raise DataError(
                 f"UNSEEN_RECOGNISER {UNSEEN_RECOGNISER} is the FaceNet of the loss: name another"
@@ -217,15 +258,23 @@ def main():
     check_constants()
     run, network_path, constants, recipe = find_network(RUN_DIR)
     print(f"Network  {network_path}")
-    hardware.use_hardware("float32")
+    _, device = hardware.use_hardware("float32")
     unet = load_network(network_path)
     super_resolve = tf.function(functools.partial(unet, training=False))
+    image_size = constants["IMAGE_SIZE"]
+    sizes = list(dict.fromkeys(tuple(size) for size in SIZES or constants["LOW_RESOLUTIONS"]))
+    if any(max(size) > image_size or min(size) == image_size for size in sizes):
+        raise DataError(f"SIZES must be below the faces' {image_size}x{image_size}, not {SIZES}")
     recognisers = choose_recognisers(constants, recipe)
     pairs, paths = choose_pairs(constants, recipe)
-    pixels, index, problems = load_pixels(paths, constants["IMAGE_SIZE"])
+    folder = run / "evaluation"
+    folder.mkdir(exist_ok=True)
+    pixels, index, problems = load_pixels(paths, image_size)
     used = [pair for pair in pairs if pair.image_a in index and pair.image_b in index]
     if len(used) < len(pairs):
         problems.append(f"{len(pairs) - len(used)} of {len(pairs)} pairs lack an image")
+    if count := count_trained_on(index, constants):
+        problems.append(f"the network was trained on {count} of the people measured here")
     for problem in problems:
         print(f"Problem  {problem}")
     first, second = (
@@ -251,22 +300,24 @@ def main():
             problems.append(f"no groups: {error}")
             print(f"Problem  {problems[-1]}")
 
-    sizes = list(dict.fromkeys(tuple(size) for size in SIZES or constants["LOW_RESOLUTIONS"]))
     print(f"Faces    {len(pixels)} of {len(set(identities))} people, {len(used)} pairs")
-    versions = measure(pixels, sizes, super_resolve, recognisers, constants["ANTIALIAS"])
     try:
-        rows = table_rows(versions, recognisers, identities, first, second, same, folds)
+        judge_by_folds(np.zeros(len(same)), same, folds)  # before the faces are measured
     except VerificationError as error:
         raise DataError(f"PAIRS {PAIRS}: {error}") from None
-
-    folder = run / "evaluation"
-    folder.mkdir(exist_ok=True)
+    versions = measure(pixels, sizes, super_resolve, recognisers, constants["ANTIALIAS"])
+    rows = table_rows(versions, recognisers, identities, first, second, same, folds)
     conditions = (
         f"{len(pixels)} faces of {len(set(identities))} people, {same.sum()} genuine and "
         f"{(~same).sum()} impostor pairs, bicubic -> SR"
     )
+    settings = {name: value for name, value in globals().items() if name.isupper()}
+    write_config(folder / "config.json", settings | {"network": network_path}, recipe, device)
     evaluation_report.write_csv(folder / "results.csv", rows)
     by_group = group_rows(versions, sizes, recognisers[-1].name, identities, groups)
+    if groups and not by_group:
+        problems.append(f"no results by group: {groups_path} knows nobody here, or SIZES are large")
+        print(f"Problem  {problems[-1]}")
     text = evaluation_report.write_tables(
         folder / "results.md", rows, by_group, conditions, problems
     )

@@ -8,6 +8,7 @@ from matplotlib import colormaps
 from matplotlib.figure import Figure
 from sklearn.metrics import roc_curve
 
+from evaluation import GROUP_HEIGHT
 from verification import judge_by_folds
 
 WORST_PAIRS = 8
@@ -75,7 +76,8 @@ def write_tables(path, rows, by_group, conditions, problems):
     if by_group:
         parts += [
             "## Groups of people",
-            f"{recognisers[-1]}; means over faces and the low resolutions of at most 16 rows",
+            f"{recognisers[-1]}; means over faces and the low resolutions of at most "
+            f"{GROUP_HEIGHT} rows",
             _group_table(by_group),
         ]
     if problems:

@@ -6,6 +6,7 @@ import numpy as np
 
 from data import DataError
 
+NO_VALUE = ("na", "n/a", "nan")  # as an empty cell, in any case
 MOST_VALUES = 4  # a column of numbers with more different ones is cut in two at its median
 
 
@@ -33,7 +34,7 @@ def read_groups(path, columns):
         raise DataError(f"{path} lacks the columns {', '.join(sorted(missing))}")
     groups = {}
     for column in columns:
-        known = [row for row in rows if row[column]]
+        known = [row for row in rows if row[column] and row[column].lower() not in NO_VALUE]
         name = _naming([row[column] for row in known])
         for row in known:
             groups.setdefault((column, name(row[column])), set()).add(row["identity"])

@@ -46,7 +46,8 @@ def read_pairs(source, folder):
         List of `Pair`. Whether the images exist is not looked at.
 
     Raises:
-        DataError: the list is missing or a line of it cannot be understood.
+        DataError: the list is missing, a line of it cannot be understood, or a CSV names a picture
+            beside itself, a pair with both answers, or a path outside `folder`.
     """
     if source == SCIKIT_LEARN:
         home = Path(get_data_home()) / "lfw_home"
@@ -65,17 +66,28 @@ def _read_csv(lines, source, folder):
     rows = csv.DictReader(lines)
     if missing := set(COLUMNS) - set(rows.fieldnames):
         raise DataError(f"{source} lacks the columns {', '.join(sorted(missing))}")
-    pairs = []
-    for row in rows:
-        try:
+    pairs, known = [], {}
+    try:
+        for row in rows:
             same = {"1": True, "0": False}[row["same"].strip()]
-            pairs.append(
-                Pair(int(row["fold"]), folder / row["image_a"], folder / row["image_b"], same)
-            )
-        except (ValueError, KeyError, TypeError, AttributeError):
-            raise DataError(
-                f"{source}, line {rows.line_num}: not fold,image_a,image_b,same with same 1 or 0"
-            ) from None
+            pair = Pair(int(row["fold"]), folder / row["image_a"], folder / row["image_b"], same)
+            images = frozenset((pair.image_a, pair.image_b))
+            fault = None
+            if len(images) < 2:
+                fault = "a picture is paired with itself"
+            elif known.setdefault(images, same) != same:
+                fault = "an earlier line says the opposite of this pair"
+            elif any(".." in path.parts or not path.is_relative_to(folder) for path in images):
+                fault = f"a path leads out of {folder}"
+            if fault:
+                raise DataError(f"{source}, line {rows.line_num}: {fault}")
+            pairs.append(pair)
+    except DataError:
+        raise
+    except (ValueError, KeyError, TypeError, AttributeError, csv.Error):
+        raise DataError(
+            f"{source}, line {rows.line_num}: not fold,image_a,image_b,same with same 1 or 0"
+        ) from None
     return pairs
 
 

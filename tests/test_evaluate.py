@@ -1,5 +1,7 @@
 import csv
+import json
 import os
+import re
 import shutil
 
 import numpy as np
@@ -36,6 +38,10 @@ def test_a_finished_training_is_measured_beside_bicubic_and_hr(continued):
     text = (folder / "results.md").read_text()
     assert text in out
     assert "0009_01.jpg" in text
+    assert "the network was trained on 3 of the people measured here" in text
+    config = json.loads((folder / "config.json").read_text())
+    assert config["constants"]["FACES_DIR"] == str(continued.faces)
+    assert config["constants"]["network"] == "output/model.keras"
     for name in ("verification.png", "roc.png"):
         assert (folder / name).stat().st_size > 10_000
     rows = read_results(continued)
@@ -58,14 +64,16 @@ def test_the_table_of_the_training_is_repeated(continued):
     # The same faces, network and recogniser: PSNR, similarity and rank-1 as `train.py` printed.
     pairs = continued.folder / "pairs.csv"
     held_out = sorted((continued.faces / "n000004").iterdir())
+    a, b, c, d = (f"n000004/{path.name}" for path in held_out)
     lines = ["fold,image_a,image_b,same"]
     for fold in range(2):
-        a, b, c, d = (f"n000004/{path.name}" for path in held_out)
         lines += [f"{fold},{a},{b},1", f"{fold},{c},{d},0"]
+        b, c = c, b
     pairs.write_text("\n".join(lines))
     options = {"PAIRS": str(pairs), "UNSEEN_RECOGNISER": None}
-    code, _, err = continued.run("evaluate.py", **options)
+    code, out, err = continued.run("evaluate.py", **options)
     assert code == 0, err
+    assert "trained on" not in out
     results = {(row["low_resolution"], row["method"]): row for row in read_results(continued)}
     report = (continued.output / "report.md").read_text().splitlines()
     table = [[cell.strip() for cell in line.split("|")[1:-1]] for line in report[4:]]
@@ -81,12 +89,12 @@ def test_the_table_of_the_training_is_repeated(continued):
     ("options", "message"),
     [
         ({"RUN_DIR": "nowhere"}, "RUN_DIR nowhere holds no trained network"),
-        ({"UNSEEN_RECOGNISER": "missing.h5"}, "missing.h5"),
         ({"PAIRS": "missing.csv"}, "missing.csv"),
         ({}, "all 4 faces are of one identity"),
         ({"PAIRS": "absent.csv"}, "none of 3 faces could be read"),
         ({"PAIRS": "one_kind.csv"}, "not of both kinds"),
-        ({"SIZES": (16, 16)}, "SIZES must be None or a list"),
+        ({"PAIRS": "one_fold.csv"}, "outside fold 0 the pairs are not of both kinds"),
+        ({"SIZES": ((16, 16), (128, 128))}, "SIZES must be below the faces' 128x128"),
     ],
 )
 def test_bad_input_is_named_in_one_line(continued, options, message):
@@ -94,11 +102,29 @@ def test_bad_input_is_named_in_one_line(continued, options, message):
     (continued.folder / "absent.csv").write_text(
         head + "0,x/1.jpg,x/2.jpg,1\n1,x/1.jpg,y/1.jpg,0\n"
     )
-    a, b = (f"n000004/{p.name}" for p in sorted((continued.faces / "n000004").iterdir())[:2])
+    a, b, c, d = (f"n000004/{p.name}" for p in sorted((continued.faces / "n000004").iterdir()))
     (continued.folder / "one_kind.csv").write_text(
-        f"{head}0,{a},{b},1\n1,{b},{a},1\n1,{a},x.jpg,0\n"
+        f"{head}0,{a},{b},1\n1,{c},{d},1\n1,{a},x.jpg,0\n"
     )
+    (continued.folder / "one_fold.csv").write_text(f"{head}0,{a},{b},1\n0,{c},{d},0\n")
     assert_one_line(continued, message, "evaluate.py", **options)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("SIZES", (16, 16)),
+        ("FACE_BOX", (20, 26, 108, 115)),
+        ("FACE_BOX", (0.85, 0.2, 0.15, 0.9)),
+        ("RUN_DIR", None),
+        ("PAIRS", ["pairs.csv"]),
+        ("GROUP_COLUMNS", (1,)),
+    ],
+)
+def test_constants_that_cannot_work_are_named(monkeypatch, name, value):
+    monkeypatch.setattr(evaluate, name, value)
+    with pytest.raises(DataError, match=f"{name} must be .*, not {re.escape(repr(value))}"):
+        evaluate.check_constants()
 
 
 def test_the_newest_finished_network_of_a_folder_is_taken(tmp_path):
@@ -113,9 +139,10 @@ def test_the_newest_finished_network_of_a_folder_is_taken(tmp_path):
     assert evaluate.find_network(tmp_path / "c")[1] == tmp_path / "c/checkpoints/best.keras"
     shutil.rmtree(tmp_path / "a")
     assert evaluate.find_network(tmp_path)[0] == tmp_path / "b"
-    (tmp_path / "b" / "config.json").write_text('{"constants":')
-    with pytest.raises(DataError, match=r"b.config\.json is damaged"):
-        evaluate.find_network(tmp_path)
+    for damaged in ('{"constants":', "[]"):
+        (tmp_path / "b" / "config.json").write_text(damaged)
+        with pytest.raises(DataError, match=r"b.config\.json is damaged"):
+            evaluate.find_network(tmp_path)
     with pytest.raises(DataError, match="no trained network"):
         evaluate.find_network(tmp_path / "nowhere")
 
@@ -130,12 +157,18 @@ def test_faces_that_may_have_been_trained_on_are_refused(face_folder):
         evaluate.choose_pairs(constants, recipe)
 
 
-def test_another_facenet_than_that_of_the_loss_is_refused(facenet):
+def test_another_facenet_than_that_of_the_loss_is_refused(facenet, monkeypatch):
+    monkeypatch.setattr(evaluate, "UNSEEN_RECOGNISER", None)
     constants = {"FACENET_WEIGHTS": EMBEDDED_WEIGHTS}
     with pytest.raises(DataError, match="is another FaceNet than the one in the loss"):
         evaluate.choose_recognisers(constants, {"FaceNet": "0123456789abcdef"})
-    first = evaluate.choose_recognisers(constants, {"FaceNet": facenet.fingerprint})[0]
-    assert first.name == "FaceNet of the loss"
+    for place in (EMBEDDED_WEIGHTS, f"/before/it/was/moved/{EMBEDDED_WEIGHTS.name}"):
+        constants = {"FACENET_WEIGHTS": str(place)}
+        first = evaluate.choose_recognisers(constants, {"FaceNet": facenet.fingerprint})[0]
+        assert first.name == "FaceNet of the loss"
+    monkeypatch.setattr(evaluate, "UNSEEN_RECOGNISER", "missing.h5")
+    with pytest.raises(DataError, match=r"UNSEEN_RECOGNISER: .*missing\.h5"):
+        evaluate.choose_recognisers(constants, {"FaceNet": facenet.fingerprint})
 
 
 def test_measures_by_hand():

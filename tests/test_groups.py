@@ -11,7 +11,7 @@ from groups import read_groups
 def test_words_make_a_group_each_and_many_numbers_two(tmp_path):
     path = tmp_path / "identities.csv"
     path.write_text(
-        "identity,sex,tone\na,female,1\nb,male,2\nc,female,3\nd,male,4\ne,male,5\nf,,\n"
+        "identity,sex,tone\na,female,1\nb,male,2\nc,female,3\nd,male,4\ne,male,5\nf,,\ng,NA,nan\n"
     )
     assert read_groups(path, ["sex", "tone"]) == {
         ("sex", "female"): {"a", "c"},
