@@ -62,7 +62,7 @@ def test_the_cache_of_scikit_learn(tmp_path, monkeypatch):
         ("fold,image_a,image_b,same\n1,a,b,1\n2,b,a,0\n", "line 3: an earlier line says the opp"),
         ("fold,image_a,image_b,same\n1,a,../b,1\n", "line 2: a path leads out of faces"),
         ("fold,image_a,image_b,same\n1,a,/b,1\n", "line 2: a path leads out of faces"),
-        pytest.param('fold,image_a,image_b,same\n1,"' + "a\n" * 80_000, "line", id="open quote"),
+        pytest.param('fold,image_a,image_b,same\n1,"' + "a\n" * 140_000, "line", id="open quote"),
         ("", "neither a CSV"),
         ("names\n", "neither a CSV"),
         ("1 2 3\n", "neither a CSV"),
