@@ -145,11 +145,16 @@ def assert_learned_alike(project, expected):
     assert record["step"] == other_record["step"] == 4
     assert record["recipe"] == other_record["recipe"]
     assert arrays.keys() == others.keys()
-    for name in arrays:
-        # Where a gradient is nearly 0, Adam turns its rounding into a part of the learning rate.
-        adam_step = 0.0 if "/adam/" in name else 0.02 * train.LEARNING_RATE
-        tolerance = 1e-4 * np.abs(others[name]).max() + adam_step
-        np.testing.assert_allclose(arrays[name], others[name], 0, tolerance, err_msg=name)
+    for name, expected_values in others.items():
+        # Norms, as rounding may turn a single ReLU off or on and so move a few gradients a little.
+        difference = np.linalg.norm(arrays[name] - expected_values)
+        norm = np.linalg.norm(expected_values)
+        if "/adam/" in name:
+            allowed = 0.05 * norm
+        else:
+            adam_steps = 0.02 * train.LEARNING_RATE * np.sqrt(expected_values.size)
+            allowed = 1e-4 * norm + adam_steps
+        assert difference <= allowed, name
 
 
 def test_two_devices_learn_what_one_learns(one_device, tmp_path):
