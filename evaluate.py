@@ -33,7 +33,7 @@ from data import (
 from evaluation import PROTOCOLS, Recogniser, group_rows, measure, pair_scores, table_rows
 from facenet import EMBEDDED_WEIGHTS, FaceNet, WeightsError
 from groups import read_groups
-from inference import NetworkError, load_network
+from inference import NetworkError, load_network, newest_network, run_of
 from metrics import in_batches
 from pairs import draw_pairs, read_pairs
 from run import write_config
@@ -96,33 +96,25 @@ def check_constants():
 
 
 def find_network(folder):
-    """Find the newest trained network in a folder.
-
-    A finished training's `model.keras` goes before the best epoch of an unfinished one.
+    """Find the newest trained network in a folder, see `inference.newest_network`.
 
     Returns:
         (the run's folder, path of the network, constants of its training, its recipe).
 
     Raises:
-        DataError: there is none, or its `config.json` is damaged.
+        NetworkError: there is none.
+        DataError: the run's `config.json` is missing or damaged.
     """
-    folder = Path(folder)
-    networks = [
-        path
-        for run in (folder, *sorted(p for p in folder.glob("*") if p.is_dir()))
-        for path in (run / "model.keras", run / "checkpoints" / "best.keras")
-        if path.is_file() and (run / "config.json").is_file()
-    ]
-    if not networks:
-        raise DataError(f"RUN_DIR {folder} holds no trained network: run train.py first")
-    newest = max(networks, key=lambda path: (path.name == "model.keras", path.stat().st_mtime))
-    run = newest.parent if newest.name == "model.keras" else newest.parent.parent
-    path = run / "config.json"
+    try:
+        network = newest_network(folder)
+    except NetworkError as error:
+        raise NetworkError(f"RUN_DIR: {error}") from error
+    path = run_of(network) / "config.json"
     try:
         config = json.loads(path.read_text())
-        return run, newest, config["constants"], config["recipe"]
-    except (ValueError, KeyError, TypeError) as error:
-        raise DataError(f"{path} is damaged: {error}") from error
+        return run_of(network), network, config["constants"], config["recipe"]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise DataError(f"{path} is missing or damaged: {error}") from error
 
 
 def choose_pairs(constants, recipe):

@@ -23,32 +23,37 @@ def add_model_option(parser):
         "-m",
         "--model",
         help=f"a .keras file (default: {RUNS}/{FILE_NAME}, or the newest {FILE_NAME} in "
-        f"subfolders of {RUNS})",
+        f"subfolders of {RUNS}, or the best epoch of an unfinished training)",
     )
 
 
 def newest_network(folder=RUNS):
-    """Return the path of the network that was trained last below a folder.
+    """Find the network that was trained last in a folder.
 
     Args:
         folder: an output folder of `train.py`, or a folder of such folders.
 
     Returns:
-        `Path` of the folder's own `model.keras`, or else of the newest one in its subfolders.
+        `Path` of a `model.keras`, or where no training has finished, of the best epoch's
+        `checkpoints/best.keras`; the folder's own, or else the newest below it.
 
     Raises:
         NetworkError: there is none.
     """
     folder = Path(folder)
-    if os.path.isfile(folder / FILE_NAME):
-        return folder / FILE_NAME
-    found = [path for path in folder.rglob(FILE_NAME) if os.path.isfile(path)]
+    names = (FILE_NAME, "checkpoints/best.keras")
+    found = [path for name in names for path in folder.rglob(name) if os.path.isfile(path)]
     if not found:
-        raise NetworkError(
-            f"there is no trained network in {folder}: run train.py to its end, or name one "
-            "with --model"
-        )
-    return max(found, key=lambda path: path.stat().st_mtime_ns)
+        raise NetworkError(f"there is no trained network in {folder}: run train.py first")
+    return max(
+        found,
+        key=lambda path: (path.name == FILE_NAME, run_of(path) == folder, path.stat().st_mtime_ns),
+    )
+
+
+def run_of(network):
+    """Return the output folder of the training that left a network, by the network's path."""
+    return network.parent if network.name == FILE_NAME else network.parents[1]
 
 
 def load_network(path):

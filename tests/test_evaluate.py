@@ -14,6 +14,7 @@ import evaluation
 import evaluation_report
 from data import DataError, find_faces, fingerprint, hold_out_identities
 from facenet import EMBEDDED_WEIGHTS
+from inference import NetworkError
 
 with_dlib = pytest.mark.skipif(
     not dlib_recogniser.is_installed(),
@@ -88,7 +89,7 @@ def test_the_table_of_the_training_is_repeated(continued):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"RUN_DIR": "nowhere"}, "RUN_DIR nowhere holds no trained network"),
+        ({"RUN_DIR": "nowhere"}, "RUN_DIR: there is no trained network in nowhere"),
         ({"PAIRS": "missing.csv"}, "missing.csv"),
         ({}, "all 4 faces are of one identity"),
         ({"PAIRS": "absent.csv"}, "none of 3 faces could be read"),
@@ -133,7 +134,8 @@ def test_the_newest_finished_network_of_a_folder_is_taken(tmp_path):
         path.parent.mkdir(parents=True)
         path.touch()
         (tmp_path / name[0] / "config.json").write_text(f'{{"constants": {i}, "recipe": {{}}}}')
-    os.utime(tmp_path / "a/model.keras", (2e9, 2e9))
+    for name in ("a/model.keras", "c/checkpoints/best.keras"):
+        os.utime(tmp_path / name, (2e9, 2e9))
     found = evaluate.find_network(tmp_path)
     assert found == (tmp_path / "a", tmp_path / "a/model.keras", 0, {})
     assert evaluate.find_network(tmp_path / "c")[1] == tmp_path / "c/checkpoints/best.keras"
@@ -141,9 +143,12 @@ def test_the_newest_finished_network_of_a_folder_is_taken(tmp_path):
     assert evaluate.find_network(tmp_path)[0] == tmp_path / "b"
     for damaged in ('{"constants":', "[]"):
         (tmp_path / "b" / "config.json").write_text(damaged)
-        with pytest.raises(DataError, match=r"b.config\.json is damaged"):
+        with pytest.raises(DataError, match=r"b.config\.json is missing or damaged"):
             evaluate.find_network(tmp_path)
-    with pytest.raises(DataError, match="no trained network"):
+    (tmp_path / "b" / "config.json").unlink()
+    with pytest.raises(DataError, match="missing or damaged"):
+        evaluate.find_network(tmp_path)
+    with pytest.raises(NetworkError, match=r"RUN_DIR: .*no trained network in .*nowhere"):
         evaluate.find_network(tmp_path / "nowhere")
 
 
