@@ -37,6 +37,14 @@ def test_a_known_roc():
     assert result.eer == pytest.approx(100 / 3)
 
 
+def test_tar_is_taken_where_one_impostor_in_a_hundred_is_accepted():
+    # Above the genuine scores lie 0, 1 and 2 of the 100 impostors.
+    scores = np.array([99.5, 98.5, 97.5, *range(100)])
+    same = np.arange(103) < 3
+    result = verify(scores, same, np.arange(103) % 2)
+    assert result.tar == pytest.approx(200 / 3)
+
+
 def test_equal_error_rate_of_steps():
     # One genuine of four lies below one impostor of four: 1/4 either way.
     scores = np.array([8, 7, 6, 2, 5, 3, 1, 0], float)
