@@ -57,6 +57,12 @@ def test_the_best_threshold_is_a_score_from_which_pairs_are_accepted():
     assert best_threshold(scores, same) == 0.6
 
 
+def test_the_best_threshold_counts_pairs_not_rates():
+    # Accepting from 4 judges the genuine and one impostor right, refusing all, three impostors.
+    scores, same = np.array([4.0, 5.0, 5.0, 0.0]), np.array([True, False, False, False])
+    assert best_threshold(scores, same) == np.inf
+
+
 def test_thresholds_are_never_chosen_on_the_tested_fold():
     # Two folds whose own best thresholds are 5 and 50. Each is judged by the other's.
     scores = np.array([5.0, 4.0, 50.0, 40.0])
