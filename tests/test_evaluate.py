@@ -210,6 +210,20 @@ def test_hr_lr_pairs_take_the_first_face_from_the_gallery():
     assert evaluation.pair_scores(versions, "probe", "r", "LR-LR", *pair) == pytest.approx([1.0])
 
 
+def test_similarity_is_given_as_mean_and_5th_percentile():
+    # 21 probes whose cosines with their HR faces are 0, 0.05, ... 1.
+    cosines = np.arange(21) / 20
+    probes = np.stack([cosines, np.sqrt(1 - cosines**2)], 1)
+    hr = evaluation.Version(embeddings={"r": np.tile([1.0, 0.0], (21, 1))})
+    sr = evaluation.Version([20.0], [0.5], [np.zeros(3)], {"r": probes})
+    pairs = np.arange(4), np.arange(4) + 1, np.array([True, False] * 2), np.array([0, 0, 1, 1])
+    recogniser = evaluation.Recogniser("r", None)
+    versions = {"HR": hr, ((8, 8), "SR"): sr}
+    rows = evaluation.table_rows(versions, [recogniser], np.arange(21) % 3, *pairs)
+    assert [row["similarity"] for row in rows] == pytest.approx([1.0, 0.5])
+    assert [row["similarity_p5"] for row in rows] == pytest.approx([1.0, 0.05])
+
+
 def test_the_worst_pairs_are_those_that_only_sr_spoils(tmp_path):
     same = np.array([True, False] * 4)
     folds = np.repeat([0, 1], 4)
