@@ -9,6 +9,7 @@ shuffling decoded faces in a buffer. Prints one table and removes the folder.
 import concurrent.futures
 import multiprocessing
 import os
+import sys
 import tempfile
 import time
 from pathlib import Path
@@ -150,6 +151,10 @@ def alone(function, *arguments):
 
 def main():
     """Measure and print."""
+    if not any(Path(FACES_DIR).rglob("*.jpg")):
+        sys.exit(f"benchmark_data.py: FACES_DIR {FACES_DIR} holds no .jpg picture")
+    if not os.access(TEMPORARY_DIR, os.W_OK):
+        sys.exit(f"benchmark_data.py: TEMPORARY_DIR {TEMPORARY_DIR} is no writable folder")
     with tempfile.TemporaryDirectory(prefix="ipu_net_", dir=TEMPORARY_DIR) as folder:
         folder = Path(folder)
         print(f"{FILES:,} links in {folder}: {make_tree(folder):.0f} s")

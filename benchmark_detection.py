@@ -8,6 +8,7 @@ which says something about pictures that are all cropped alike only.
 
 import csv
 import os
+import sys
 import tempfile
 from pathlib import Path
 
@@ -17,7 +18,8 @@ from PIL import Image
 
 import prepare
 from cropping import TEMPLATE, similarity
-from face_list import find_faces
+from detection import DetectorError
+from face_list import DataError, find_faces
 from images import read_pixels
 
 FACES_DIR = Path(__file__).parent / "samples"  # pictures of one face each
@@ -119,4 +121,7 @@ def main():
 
 
 if __name__ == "__main__":
-    main()
+    try:
+        main()
+    except (DataError, DetectorError, OSError) as error:
+        sys.exit(f"benchmark_detection.py: {error}")

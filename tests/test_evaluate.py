@@ -210,18 +210,30 @@ def test_hr_lr_pairs_take_the_first_face_from_the_gallery():
     assert evaluation.pair_scores(versions, "probe", "r", "LR-LR", *pair) == pytest.approx([1.0])
 
 
+def table_rows(hr_embeddings, probes, identities):
+    versions = {
+        "HR": evaluation.Version(embeddings={"r": np.array(hr_embeddings)}),
+        ((8, 8), "SR"): evaluation.Version([20.0], [0.5], [np.zeros(3)], {"r": np.array(probes)}),
+    }
+    pairs = np.arange(4), (np.arange(4) + 1) % 4, np.array([True, False] * 2), np.arange(4) // 2
+    return evaluation.table_rows(versions, [evaluation.Recogniser("r", None)], identities, *pairs)
+
+
 def test_similarity_is_given_as_mean_and_5th_percentile():
     # 21 probes whose cosines with their HR faces are 0, 0.05, ... 1.
     cosines = np.arange(21) / 20
     probes = np.stack([cosines, np.sqrt(1 - cosines**2)], 1)
-    hr = evaluation.Version(embeddings={"r": np.tile([1.0, 0.0], (21, 1))})
-    sr = evaluation.Version([20.0], [0.5], [np.zeros(3)], {"r": probes})
-    pairs = np.arange(4), np.arange(4) + 1, np.array([True, False] * 2), np.array([0, 0, 1, 1])
-    recogniser = evaluation.Recogniser("r", None)
-    versions = {"HR": hr, ((8, 8), "SR"): sr}
-    rows = evaluation.table_rows(versions, [recogniser], np.arange(21) % 3, *pairs)
+    rows = table_rows([[1.0, 0.0]] * 21, probes, np.arange(21) % 3)
     assert [row["similarity"] for row in rows] == pytest.approx([1.0, 0.5])
     assert [row["similarity_p5"] for row in rows] == pytest.approx([1.0, 0.05])
+
+
+def test_probes_are_identified_in_the_hr_gallery():
+    # The second face of person 0 looks like person 1. The other way round all were right.
+    hr_embeddings = [[1.0, 0.0], [1.0, 0.0], [0.0, 1.0], [0.0, 1.0]]
+    probes = [[1.0, 0.0], [0.0, 1.0], [-0.1, 1.0], [-0.1, 1.0]]
+    rows = table_rows(hr_embeddings, probes, np.array([0, 0, 1, 1]))
+    assert [row["rank1"] for row in rows] == [100.0, 75.0]
 
 
 def test_the_worst_pairs_are_those_that_only_sr_spoils(tmp_path):
