@@ -69,7 +69,7 @@ SEED = 0  # of weights, dropout, order and degradation: the same seed, the same 
 
 # --- Loss weights ---
 PIXEL_WEIGHT = 5.0  # (original)
-EMBEDDING_WEIGHT = 0.1  # original: 1.0, without gradient; with it, see README (ours)
+EMBEDDING_WEIGHT = 0.05  # original: 1.0, without gradient; with it, see README (ours)
 IDENTITY_DETAIL = 1.75  # times the low resolution, at which FaceNet sees a face, see README (ours)
 
 # --- Hardware ---
