@@ -77,7 +77,7 @@ def measure_step(facenet_weights, batch_size):
     facenet = FaceNet(facenet_weights)
     unet = train.build_unet(train.IMAGE_SIZE)
     if not tf.config.list_physical_devices("GPU"):
-        unet = train.with_fast_gradients(unet)
+        unet = train.with_fast_convolutions(unet)
     optimizer = keras.optimizers.Adam(train.LEARNING_RATE, train.ADAM_BETA_1)
     if precision == "float16":
         optimizer = keras.optimizers.LossScaleOptimizer(optimizer)

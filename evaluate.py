@@ -8,8 +8,12 @@ recogniser that the loss never saw.
 import functools
 import itertools
 import json
+import os
 import sys
 from pathlib import Path
+
+# oneDNN makes float32 convolutions much faster; TensorFlow itself uses it on newer CPUs alone.
+os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
 
 import numpy as np
 import tensorflow as tf

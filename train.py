@@ -6,9 +6,13 @@ comes from stands beside it: (paper), (original) for the code of the original re
 
 import functools
 import hashlib
+import os
 import sys
 import time
 from pathlib import Path
+
+# oneDNN makes float32 convolutions much faster; TensorFlow itself uses it on newer CPUs alone.
+os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
 
 import keras
 import tensorflow as tf
@@ -17,7 +21,7 @@ from tqdm import tqdm
 import hardware
 import losses
 from checkpoints import CheckpointError
-from cpu_gradients import with_fast_gradients
+from cpu_convolutions import with_fast_convolutions
 from data import (
     LOW_RESOLUTIONS,
     DataError,
@@ -301,7 +305,7 @@ def main():
                 start_from_input(unet)
             unet = devices.replicate(unet)
             if not tf.config.list_physical_devices("GPU"):
-                unet = with_fast_gradients(unet)
+                unet = with_fast_convolutions(unet)
             # A schedule in both cases: a plain number would become a variable to be restored.
             final_part = 0.0 if COSINE_DECAY else 1.0
             learning_rate = keras.optimizers.schedules.CosineDecay(

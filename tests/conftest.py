@@ -11,6 +11,7 @@ import sys
 from pathlib import Path
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")  # as the scripts do
 os.environ["CUDA_VISIBLE_DEVICES"] = ""
 
 import numpy as np

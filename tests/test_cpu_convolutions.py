@@ -4,13 +4,13 @@ import pytest
 import tensorflow as tf
 from keras import layers
 
-from cpu_gradients import with_fast_gradients
+from cpu_convolutions import with_fast_convolutions
 from model import build_unet
 
 
 @pytest.fixture(scope="module", params=["float32", "mixed_bfloat16"])
 def networks(request):
-    """A network with each kind of layer of the U-Net, and its copy with fast gradients."""
+    """A network with each kind of layer of the U-Net, and its copy with fast convolutions."""
     policy = keras.config.dtype_policy()
     keras.config.set_dtype_policy(request.param)
     try:
@@ -22,14 +22,14 @@ def networks(request):
         x = layers.Dropout(0.5, seed=0)(x)
         x = layers.Conv2DTranspose(3, 4, 2, "same", name="d")(x)
         network = keras.Model(inputs, layers.Activation("tanh", dtype="float32")(x))
-        return network, with_fast_gradients(network)
+        return network, with_fast_convolutions(network)
     finally:
         keras.config.set_dtype_policy(policy)
 
 
 def test_outputs_and_gradients_are_those_of_keras(networks):
     plain, fast = networks
-    tolerance = 1e-6 if plain.compute_dtype == "float32" else 1e-2
+    tolerance = 1e-6 if plain.compute_dtype == "float32" else 3e-2  # some CPUs add up in 16 bits
     faces = tf.random.stateless_uniform((3, 16, 12, 3), (0, 0), -1.0, 1.0)
     results = []
     for network in (plain, fast):
@@ -59,12 +59,12 @@ def test_other_convolutions_are_left_as_they_are(kind, other):
     options = {"kernel_size": 4, "strides": 2, "padding": "same", "use_bias": False} | other
     inputs = keras.Input((16, 16, 3))
     network = keras.Model(inputs, kind(5, **options)(inputs))
-    assert type(with_fast_gradients(network).layers[-1]) is kind
+    assert type(with_fast_convolutions(network).layers[-1]) is kind
 
 
 def test_every_convolution_of_the_unet_but_the_last_is_replaced():
     unet = build_unet()
-    fast = with_fast_gradients(unet)
+    fast = with_fast_convolutions(unet)
     kept = [
         layer.name
         for layer in fast.layers
