@@ -82,7 +82,7 @@ def measure_step(facenet_weights, batch_size):
     if precision == "float16":
         optimizer = keras.optimizers.LossScaleOptimizer(optimizer)
     optimizer.build(unet.trainable_variables)
-    identity_view = IdentityView(train.IMAGE_SIZE, train.LOW_RESOLUTIONS, train.IDENTITY_DETAIL)
+    identity_view = IdentityView(train.IMAGE_SIZE, train.LOW_RESOLUTIONS, train.IDENTITY_BLUR)
     faces = train.TrainingFaces(
         train.find_faces(FACES_DIR),
         batch_size,

@@ -63,7 +63,7 @@ SMALLEST_CROP = 0.92  # training squares are drawn with this to 1 times the larg
 MIRROR = True  # mirror half of the training faces (ours)
 
 # --- Optimisation ---
-EPOCHS = 10  # passes over the training faces; original: 50, on VGGFace2
+EPOCHS = 5  # passes over the training faces; more help; original: 50, on VGGFace2
 BATCH_SIZE = 4  # faces per step, of all devices together; few for many steps; original: 64
 LEARNING_RATE = 2e-4  # of Adam, at the start (original)
 COSINE_DECAY = True  # from LEARNING_RATE to 0; False keeps it constant, as the original (ours)
@@ -73,8 +73,8 @@ SEED = 0  # of weights, dropout, order and degradation: the same seed, the same 
 
 # --- Loss weights ---
 PIXEL_WEIGHT = 5.0  # (original)
-EMBEDDING_WEIGHT = 0.05  # original: 1.0, without gradient; with it, see README (ours)
-IDENTITY_DETAIL = 1.75  # times the low resolution, at which FaceNet sees a face, see README (ours)
+EMBEDDING_WEIGHT = 0.05  # original: 1.0, without gradient; with it, see RESULTS.md (ours)
+IDENTITY_BLUR = 0.3  # of a low-resolution pixel, how FaceNet sees faces, see RESULTS.md (ours)
 
 # --- Hardware ---
 PRECISION = "auto"  # "float32", "bfloat16", "float16", or "auto": 16 bits where hardware gains
@@ -84,7 +84,7 @@ VALIDATION_FACES = 16  # held-out faces measured after each epoch
 REPORT_FACES = 96  # held-out faces in the table at the end
 SAMPLE_FACES = 8  # held-out faces on the sample sheets
 SAMPLE_RESOLUTIONS = ((7, 6), (11, 8), (14, 12), (16, 16), (21, 15))  # on the sample sheets
-SAVE_STEPS = 1000  # steps between checkpoints and sample sheets inside an epoch
+SAVE_STEPS = 80  # between checkpoints and sample sheets inside an epoch; 1000 for long ones
 KEEP_CHECKPOINTS = 3  # newest ones kept, 584 MB each
 CONTINUE_WITH_CHANGES = False  # let a run go on although constants were changed since
 
@@ -140,7 +140,7 @@ def check_constants():
         ("LEARNING_RATE", is_number("LEARNING_RATE", 1e-12), "a number above 0"),
         ("ADAM_BETA_1", is_number("ADAM_BETA_1", 0, 0.9999), "a number from 0 to 0.9999"),
         ("PIXEL_WEIGHT", is_number("PIXEL_WEIGHT", 0), "a number from 0"),
-        ("IDENTITY_DETAIL", is_number("IDENTITY_DETAIL", 0.1), "a number from 0.1"),
+        ("IDENTITY_BLUR", is_number("IDENTITY_BLUR", 0, 100), "a number from 0 to 100"),
         ("EMBEDDING_WEIGHT", is_number("EMBEDDING_WEIGHT", 0), "a number from 0"),
         *(
             (name, is_sizes(name), "a list of (height, width) in pixels")
@@ -320,7 +320,7 @@ def main():
                 train_step,
                 unet,
                 facenet,
-                IdentityView(IMAGE_SIZE, LOW_RESOLUTIONS, IDENTITY_DETAIL),
+                IdentityView(IMAGE_SIZE, LOW_RESOLUTIONS, IDENTITY_BLUR),
                 optimizer,
                 pixel_weight=PIXEL_WEIGHT,
                 embedding_weight=EMBEDDING_WEIGHT,

@@ -31,7 +31,7 @@ from run import Run, Stopped, StopSignals, TrainingError
 
 # --- One step ---
 
-VIEW = IdentityView(128, [(16, 16)], detail=2.0)
+VIEW = IdentityView(128, [(16, 16)], blur=0.3)
 
 
 @pytest.fixture
