@@ -63,7 +63,7 @@ SMALLEST_CROP = 0.92  # training squares are drawn with this to 1 times the larg
 MIRROR = True  # mirror half of the training faces (ours)
 
 # --- Optimisation ---
-EPOCHS = 5  # passes over the training faces; more help; original: 50, on VGGFace2
+EPOCHS = 4  # passes over the training faces; more help; original: 50, on VGGFace2
 BATCH_SIZE = 4  # faces per step, of all devices together; few for many steps; original: 64
 LEARNING_RATE = 2e-4  # of Adam, at the start (original)
 COSINE_DECAY = True  # from LEARNING_RATE to 0; False keeps it constant, as the original (ours)
@@ -84,7 +84,7 @@ VALIDATION_FACES = 16  # held-out faces measured after each epoch
 REPORT_FACES = 96  # held-out faces in the table at the end
 SAMPLE_FACES = 8  # held-out faces on the sample sheets
 SAMPLE_RESOLUTIONS = ((7, 6), (11, 8), (14, 12), (16, 16), (21, 15))  # on the sample sheets
-SAVE_STEPS = 80  # between checkpoints and sample sheets inside an epoch; 1000 for long ones
+SAVE_STEPS = 60  # between checkpoints and sample sheets inside an epoch; 1000 for long ones
 KEEP_CHECKPOINTS = 3  # newest ones kept, 584 MB each
 CONTINUE_WITH_CHANGES = False  # let a run go on although constants were changed since
 

@@ -12,6 +12,7 @@ from pathlib import Path
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")  # as the scripts do
+os.environ.setdefault("TF_NUM_INTRAOP_THREADS", "1")  # two tests run at a time
 os.environ["CUDA_VISIBLE_DEVICES"] = ""
 
 import numpy as np
@@ -19,6 +20,14 @@ import pytest
 
 ROOT = Path(__file__).parent.parent
 SAMPLES = ROOT / "samples"
+
+
+def pytest_collection_modifyitems(items):
+    """Keep tests that share a training in one process, so that it runs once."""
+    for item in items:
+        for training in ("finished", "one_device"):
+            if training in item.fixturenames:
+                item.add_marker(pytest.mark.xdist_group(training))
 
 
 @pytest.fixture(scope="session")
