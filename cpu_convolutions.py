@@ -14,7 +14,7 @@ def with_fast_convolutions(network):
     """Copy a network so that its convolutions and their gradients are computed faster on CPUs.
 
     Args:
-        network: `keras.Model`; of its layers, stride-2 4x4 convolutions and transposed
+        network: `keras.Model` of inputs of known height; of its layers, stride-2 4x4 convolutions and transposed
             convolutions with "same" padding, without bias and activation, are replaced.
 
     Returns:
@@ -76,10 +76,10 @@ def _enlarge(small, kernel):
 
 
 def _convolution(large, kernel):
-    batch, height, width, _ = tf.unstack(tf.shape(large))
-    filters = kernel.shape[-1]
     if not _is_small(large.shape[1] // 2, large):
         return tf.nn.conv2d(large, kernel, 2, "SAME")
+    batch, height, width, _ = tf.unstack(tf.shape(large))
+    filters = kernel.shape[-1]
     product = tf.matmul(_windows(large), tf.reshape(kernel, (-1, filters)))
     return tf.reshape(product, (batch, height // 2, width // 2, filters))
 

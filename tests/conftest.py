@@ -12,7 +12,6 @@ from pathlib import Path
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")  # as the scripts do
-os.environ.setdefault("TF_NUM_INTRAOP_THREADS", "1")  # two tests run at a time
 os.environ["CUDA_VISIBLE_DEVICES"] = ""
 
 import numpy as np
@@ -22,6 +21,7 @@ ROOT = Path(__file__).parent.parent
 SAMPLES = ROOT / "samples"
 
 
+@pytest.hookimpl(tryfirst=True)  # before pytest-xdist looks for the groups
 def pytest_collection_modifyitems(items):
     """Keep tests that share a training in one process, so that it runs once."""
     for item in items:

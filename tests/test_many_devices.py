@@ -150,7 +150,7 @@ def assert_learned_alike(project, expected):
         difference = np.linalg.norm(arrays[name] - expected_values)
         norm = np.linalg.norm(expected_values)
         if "/adam/" in name:
-            allowed = 0.05 * norm
+            allowed = 0.1 * norm  # 0.06 seen on a CPU
         else:
             adam_steps = 0.02 * train.LEARNING_RATE * np.sqrt(expected_values.size)
             allowed = 1e-4 * norm + adam_steps
