@@ -14,8 +14,9 @@ def with_fast_convolutions(network):
     """Copy a network so that its convolutions and their gradients are computed faster on CPUs.
 
     Args:
-        network: `keras.Model` of inputs of known height; of its layers, stride-2 4x4 convolutions and transposed
-            convolutions with "same" padding, without bias and activation, are replaced.
+        network: `keras.Model` of inputs of known height; of its layers, stride-2 4x4 convolutions
+            and transposed convolutions with "same" padding, without bias and activation, are
+            replaced.
 
     Returns:
         `keras.Model` with the same weights, in the same order, and the same outputs.
