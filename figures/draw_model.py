@@ -112,7 +112,7 @@ def draw():
     box(axis, middle, y_hr, "HR face\n128 x 128 x 3", IMAGE)
     box(axis, middle, 5.3, "pixel loss (L1)\nmean |SR - HR|", LOSS)
     for y, name in ((y_sr, "SR"), (y_hr, "HR")):
-        box(axis, far, y, f"reduced {name}, FaceNet:\n{name} embedding, 128", FROZEN)
+        box(axis, far, y, f"blurred {name}, FaceNet:\n{name} embedding, 128", FROZEN)
     arrow(axis, (right + BOX_WIDTH / 2, y_sr), (far - BOX_WIDTH / 2, y_sr))
     arrow(axis, (middle + BOX_WIDTH / 2, y_hr), (far - BOX_WIDTH / 2, y_hr))
     arrow(axis, (right + BOX_WIDTH / 2, y_sr - 0.15), (middle - 0.4, 5.3 + half))
