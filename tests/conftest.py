@@ -21,15 +21,6 @@ ROOT = Path(__file__).parent.parent
 SAMPLES = ROOT / "samples"
 
 
-@pytest.hookimpl(tryfirst=True)  # before pytest-xdist looks for the groups
-def pytest_collection_modifyitems(items):
-    """Keep tests that share a training in one process, so that it runs once."""
-    for item in items:
-        for training in ("finished", "one_device"):
-            if training in item.fixturenames:
-                item.add_marker(pytest.mark.xdist_group(training))
-
-
 @pytest.fixture(scope="session")
 def facenet():
     from facenet import FaceNet
