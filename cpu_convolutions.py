@@ -112,7 +112,8 @@ def _filter_gradient(large, small):
     """Sum large (B, 2H, 2W, C) times small (B, H, W, F) over all windows, to (4, 4, C, F).
 
     With a border of 1 and each 2x2 block folded into channels, the 4x4 windows of stride 2 are
-    2x2 windows of stride 1, and for each of their 4 offsets the sum is one matrix product.
+    2x2 windows of stride 1, and for each of their 4 offsets the sum is one matrix product. Small
+    maps take one product in all.
     """
     channels, filters = large.shape[-1], small.shape[-1]
     columns = tf.reshape(small, (-1, filters))

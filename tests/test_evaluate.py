@@ -3,6 +3,8 @@ import json
 import os
 import re
 import shutil
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -86,19 +88,35 @@ def test_the_table_of_the_training_is_repeated(continued):
                 assert f"{float(results[size, method][key]):.{digits}f}" == number
 
 
-@pytest.mark.parametrize(
-    ("options", "message"),
-    [
-        ({"RUN_DIR": "nowhere"}, "RUN_DIR: there is no trained network in nowhere"),
-        ({"PAIRS": "missing.csv"}, "missing.csv"),
-        ({}, "all 4 faces are of one identity"),
-        ({"PAIRS": "absent.csv"}, "none of 3 faces could be read"),
-        ({"PAIRS": "one_kind.csv"}, "not of both kinds"),
-        ({"PAIRS": "one_fold.csv"}, "outside fold 0 the pairs are not of both kinds"),
-        ({"SIZES": ((16, 16), (128, 128))}, "SIZES must be below the faces' 128x128"),
-    ],
-)
-def test_bad_input_is_named_in_one_line(continued, options, message):
+# Evaluates again and again in one process, which starts only once, and prints what was raised.
+EVALUATE_EACH = """
+import json
+import sys
+
+import evaluate
+
+errors = (evaluate.DataError, evaluate.NetworkError)
+defaults = dict(vars(evaluate))
+for options in json.loads(sys.argv[1]):
+    vars(evaluate).update(defaults | options)
+    try:
+        evaluate.main()
+        print("raised: null")
+    except errors as error:
+        print("raised:", json.dumps(str(error)))
+"""
+
+MISTAKES = {
+    "missing.csv": {"PAIRS": "missing.csv"},
+    "all 4 faces are of one identity": {},
+    "none of 3 faces could be read": {"PAIRS": "absent.csv"},
+    "not of both kinds": {"PAIRS": "one_kind.csv"},
+    "outside fold 0 the pairs are not of both kinds": {"PAIRS": "one_fold.csv"},
+    "SIZES must be below the faces' 128x128": {"SIZES": ((16, 16), (128, 128))},
+}
+
+
+def test_bad_input_is_named_in_one_line(continued):
     head = "fold,image_a,image_b,same\n"
     (continued.folder / "absent.csv").write_text(
         head + "0,x/1.jpg,x/2.jpg,1\n1,x/1.jpg,y/1.jpg,0\n"
@@ -108,7 +126,23 @@ def test_bad_input_is_named_in_one_line(continued, options, message):
         f"{head}0,{a},{b},1\n1,{c},{d},1\n1,{a},x.jpg,0\n"
     )
     (continued.folder / "one_fold.csv").write_text(f"{head}0,{a},{b},1\n0,{c},{d},0\n")
-    assert_one_line(continued, message, "evaluate.py", **options)
+    (continued.folder / "each.py").write_text(EVALUATE_EACH)
+    process = subprocess.run(
+        [sys.executable, "each.py", json.dumps(list(MISTAKES.values()))],
+        cwd=continued.folder,
+        capture_output=True,
+        text=True,
+    )
+    assert process.returncode == 0, process.stderr
+    raised = re.findall(r"^raised: (.*)$", process.stdout, re.MULTILINE)
+    for message, error in zip(MISTAKES, map(json.loads, raised), strict=True):
+        assert message in error
+        assert "\n" not in error
+
+
+def test_a_missing_network_ends_the_script_with_one_line(continued):
+    message = "RUN_DIR: there is no trained network in nowhere"
+    assert_one_line(continued, message, "evaluate.py", RUN_DIR="nowhere")
 
 
 @pytest.mark.parametrize(
