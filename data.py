@@ -5,40 +5,13 @@ Every random choice is a pure function of (seed, epoch, image), so a batch depen
 position in training alone: a resumed run sees what an uninterrupted one would have seen.
 """
 
-import collections
 import functools
 
 import numpy as np
 import tensorflow as tf
 
-from face_list import (
-    EXTENSIONS,
-    DataError,
-    check_identities_apart,
-    find_faces,
-    fingerprint,
-    hold_out_identities,
-)
-from images import crop_and_resize, read_pixels
-
-__all__ = [
-    "EXTENSIONS",
-    "LOW_RESOLUTIONS",
-    "DataError",
-    "TrainingFaces",
-    "check_identities_apart",
-    "crop_and_resize",
-    "degrade",
-    "find_faces",
-    "fingerprint",
-    "hold_out_identities",
-    "load_faces",
-    "read_pixels",
-    "to_faces",
-    "to_pixels",
-]
-
-FACES_PER_ROUND = 2  # of an identity, when faces are spread over identities
+from errors import Mistake
+from imaging.pictures import crop_and_resize, read_pixels
 
 # (height, width) in pixels of the low-resolution faces, each as likely as the others (original).
 LOW_RESOLUTIONS = (
@@ -133,10 +106,10 @@ class TrainingFaces:
             seed: integer at least 0 that fixes every random choice.
 
         Raises:
-            DataError: fewer faces than one batch needs.
+            Mistake: fewer faces than one batch needs.
         """
         if len(paths) < batch_size:
-            raise DataError(
+            raise Mistake(
                 f"{len(paths)} training faces do not fill one batch of {batch_size}: "
                 f"set BATCH_SIZE to at most {len(paths)} or add faces to TRAIN_DIR"
             )
@@ -195,14 +168,14 @@ class TrainingFaces:
         """Yield the batches of `dataset`, of the same arguments, without end.
 
         Raises:
-            DataError: `UNREADABLE_IN_A_ROW` files, or all there are, could not be read.
+            Mistake: `UNREADABLE_IN_A_ROW` files, or all there are, could not be read.
         """
         try:
             yield from self.dataset(first_step, part, parts)
         except tf.errors.OpError:
             if self._failure is None:
                 raise
-            raise DataError(self._failure) from None
+            raise Mistake(self._failure) from None
 
     def _new_order(self, epoch):
         return np.random.default_rng((self.seed, epoch)).permutation(len(self.paths))
@@ -232,49 +205,4 @@ class TrainingFaces:
         self._failure = (
             f"{skip + 1} images in a row could not be read, the last one: {self.unreadable[path]}"
         )
-        raise DataError(self._failure)
-
-
-def spread_over_identities(paths):
-    """Yield faces so that the first ones are spread evenly over the identities.
-
-    Two of each identity come first, then two more, and so on: only with a second face of the same
-    person can be told whether the person is recognised.
-    """
-    by_identity = collections.defaultdict(list)
-    for path in paths:
-        by_identity[path.parent].append(path)
-    for start in range(0, max(map(len, by_identity.values())), FACES_PER_ROUND):
-        for members in by_identity.values():
-            yield from members[start : start + FACES_PER_ROUND]
-
-
-def load_faces(paths, count, image_size=128):
-    """Read a fixed choice of faces, the first of `spread_over_identities` that can be read.
-
-    Args:
-        paths: `FaceList` or list of `Path`, one identity per parent folder.
-        count: number of faces wanted.
-        image_size: height and width of a face in pixels.
-
-    Returns:
-        (pixels, identities, unreadable): uint8 (N, size, size, 3) with N at most `count`, an
-        array of N folder names, and {path: reason} of the files passed over.
-
-    Raises:
-        DataError: not one of the files could be read.
-    """
-    in_turn = spread_over_identities(paths)
-    pixels, chosen, unreadable = [], [], {}
-    while len(pixels) < count and (path := next(in_turn, None)) is not None:
-        try:
-            pixels.append(crop_and_resize(read_pixels(path), image_size))
-            chosen.append(path)
-        except OSError as error:
-            unreadable[path] = str(error)
-    if not pixels:
-        reason = next(iter(unreadable.values()), "there are none")
-        raise DataError(f"no readable image among {len(paths)} files: {reason}")
-    order = np.argsort([str(path) for path in chosen], kind="stable")
-    identities = np.array([str(path.parent) for path in chosen])
-    return np.stack(pixels)[order], identities[order], unreadable
+        raise Mistake(self._failure)

@@ -15,33 +15,24 @@ from pathlib import Path
 # oneDNN makes float32 convolutions much faster; TensorFlow itself uses it on newer CPUs alone.
 os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
 
+from hardware.precision import use_hardware
+
 import numpy as np
 import tensorflow as tf
 from tqdm import tqdm
 
-import dlib_recogniser
-import evaluation_report
-import hardware
-from data import (
-    DataError,
-    crop_and_resize,
-    degrade,
-    find_faces,
-    fingerprint,
-    hold_out_identities,
-    read_pixels,
-    spread_over_identities,
-    to_faces,
-    to_pixels,
-)
-from evaluation import PROTOCOLS, Recogniser, group_rows, measure, pair_scores, table_rows
+from data import degrade, to_faces, to_pixels
+from errors import Mistake
+from evaluation import dlib_recogniser, report
+from evaluation.groups import read_groups
+from evaluation.measuring import PROTOCOLS, Recogniser, group_rows, measure, pair_scores, table_rows
+from evaluation.pairs import draw_pairs, read_pairs
+from evaluation.verification import judge_by_folds
 from facenet import EMBEDDED_WEIGHTS, FaceNet, WeightsError
-from groups import read_groups
-from inference import NetworkError, load_network, newest_network, run_of
+from imaging.lists import find_faces, fingerprint, hold_out_identities, spread_over_identities
+from imaging.pictures import crop_and_resize, read_pixels
 from metrics import in_batches
-from pairs import draw_pairs, read_pairs
-from run import write_config
-from verification import VerificationError, judge_by_folds
+from trained_networks import load_network, newest_network, run_of, write_config
 
 RUN_DIR = "output"  # a training's output folder, or a folder of them: the newest network counts
 FACES_DIR = None  # one folder per identity; None: the faces that the training held out
@@ -58,7 +49,7 @@ GROUP_COLUMNS = ("sex", "skin_tone", "beard", "glasses")  # of that file, to gro
 
 
 def check_constants():
-    """Raise DataError, naming the constant, where a value cannot work."""
+    """Raise Mistake, naming the constant, where a value cannot work."""
     constants = globals()
 
     def is_integer(name, least):
@@ -96,29 +87,29 @@ def check_constants():
     ]
     for name, holds, wanted in rules:
         if not holds:
-            raise DataError(f"{name} must be {wanted}, not {constants[name]!r}")
+            raise Mistake(f"{name} must be {wanted}, not {constants[name]!r}")
 
 
 def find_network(folder):
-    """Find the newest trained network in a folder, see `inference.newest_network`.
+    """Find the newest trained network in a folder, see `super_resolver.newest_network`.
 
     Returns:
         (the run's folder, path of the network, constants of its training, its recipe).
 
     Raises:
-        NetworkError: there is none.
-        DataError: the run's `config.json` is missing or damaged.
+        Mistake: there is none.
+        Mistake: the run's `config.json` is missing or damaged.
     """
     try:
         network = newest_network(folder)
-    except NetworkError as error:
-        raise NetworkError(f"RUN_DIR: {error}") from error
+    except Mistake as error:
+        raise Mistake(f"RUN_DIR: {error}") from error
     path = run_of(network) / "config.json"
     try:
         config = json.loads(path.read_text())
         return run_of(network), network, config["constants"], config["recipe"]
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise DataError(f"{path} is missing or damaged: {error}") from error
+        raise Mistake(f"{path} is missing or damaged: {error}") from error
 
 
 def choose_pairs(constants, recipe):
@@ -129,7 +120,7 @@ def choose_pairs(constants, recipe):
         recipe: what they resolved to.
 
     Raises:
-        DataError: faces or pairs are missing, or other faces are held out now than in training.
+        Mistake: faces or pairs are missing, or other faces are held out now than in training.
     """
     folder = faces_folder(constants)
     if PAIRS is not None:
@@ -140,7 +131,7 @@ def choose_pairs(constants, recipe):
     if not (FACES_DIR or constants["VALIDATION_DIR"]):
         trained, paths = hold_out_identities(paths, constants["HELD_OUT_IDENTITIES"])
         if fingerprint(trained) != recipe["training faces"]:
-            raise DataError(
+            raise Mistake(
                 f"{folder} is not what it was when the network was trained, so that faces it was "
                 "trained on could count as held out: set FACES_DIR to other people"
             )
@@ -159,7 +150,7 @@ def count_trained_on(paths, constants):
         trained = find_faces(constants["TRAIN_DIR"])
         if not constants["VALIDATION_DIR"]:
             trained, _ = hold_out_identities(trained, constants["HELD_OUT_IDENTITIES"])
-    except DataError:
+    except Mistake:
         return 0
     measured, trained = (
         {folder.resolve() for folder in {path.parent for path in of}} for of in (paths, trained)
@@ -184,7 +175,7 @@ def load_pixels(paths, image_size):
         line for each file that could not be read.
 
     Raises:
-        DataError: not one could be read.
+        Mistake: not one could be read.
     """
     pixels, index, problems = [], {}, []
     for path in tqdm(paths, "reading", unit="face", leave=False):
@@ -200,7 +191,7 @@ def load_pixels(paths, image_size):
         pixels.append(crop_and_resize(picture, image_size))
     if not pixels:
         reason = problems[0] if problems else "the list is empty"
-        raise DataError(f"none of {len(paths)} faces could be read: {reason}")
+        raise Mistake(f"none of {len(paths)} faces could be read: {reason}")
     return np.stack(pixels), index, problems
 
 
@@ -211,7 +202,7 @@ def choose_recognisers(constants, recipe):
         weights = EMBEDDED_WEIGHTS  # the repository was moved
     loss_facenet = FaceNet(weights, constants.get("FACENET_INPUT", "auto"))
     if loss_facenet.fingerprint != recipe["FaceNet"]:
-        raise DataError(
+        raise Mistake(
             f"{weights} is another FaceNet than the one in the loss: put that "
             "one back, or name this one as UNSEEN_RECOGNISER"
         )
@@ -229,9 +220,9 @@ def choose_recognisers(constants, recipe):
         try:
             facenet = FaceNet(UNSEEN_RECOGNISER)
         except WeightsError as error:
-            raise DataError(f"UNSEEN_RECOGNISER: {error}") from error
+            raise Mistake(f"UNSEEN_RECOGNISER: {error}") from error
         if facenet.fingerprint == loss_facenet.fingerprint:
-            raise DataError(
+            raise Mistake(
                 f"UNSEEN_RECOGNISER {UNSEEN_RECOGNISER} is the FaceNet of the loss: name another"
             )
         name = f"{Path(UNSEEN_RECOGNISER).name}, unseen by the loss"
@@ -248,19 +239,19 @@ def main():
     """Write the tables and pictures of one network into `evaluation/` beside it.
 
     Raises:
-        DataError, NetworkError, WeightsError, OSError: one line that names the constant or path to
+        Mistake, Mistake, WeightsError, OSError: one line that names the constant or path to
             change.
     """
     check_constants()
     run, network_path, constants, recipe = find_network(RUN_DIR)
     print(f"Network  {network_path}")
-    _, device = hardware.use_hardware("float32")
+    _, device = use_hardware("float32")
     unet = load_network(network_path)
     super_resolve = tf.function(functools.partial(unet, training=False))
     image_size = constants["IMAGE_SIZE"]
     sizes = list(dict.fromkeys(tuple(size) for size in SIZES or constants["LOW_RESOLUTIONS"]))
     if any(max(size) > image_size or min(size) == image_size for size in sizes):
-        raise DataError(f"SIZES must be below the faces' {image_size}x{image_size}, not {SIZES}")
+        raise Mistake(f"SIZES must be below the faces' {image_size}x{image_size}, not {SIZES}")
     recognisers = choose_recognisers(constants, recipe)
     pairs, paths = choose_pairs(constants, recipe)
     folder = run / "evaluation"
@@ -280,7 +271,7 @@ def main():
     same = np.array([pair.same for pair in used], bool)
     folds = np.array([pair.fold for pair in used], int)
     if len(np.unique(same)) < 2:
-        raise DataError(
+        raise Mistake(
             f"the {len(used)} pairs whose images can be read are not of both kinds, the same "
             f"person and different people (PAIRS is {PAIRS})"
         )
@@ -290,7 +281,7 @@ def main():
     if GROUPS or groups_path.is_file():
         try:
             groups = read_groups(groups_path, GROUP_COLUMNS)
-        except DataError as error:
+        except Mistake as error:
             if GROUPS:
                 raise
             problems.append(f"no groups: {error}")
@@ -299,8 +290,8 @@ def main():
     print(f"Faces    {len(pixels)} of {len(set(identities))} people, {len(used)} pairs")
     try:
         judge_by_folds(np.zeros(len(same)), same, folds)  # before the faces are measured
-    except VerificationError as error:
-        raise DataError(f"PAIRS {PAIRS}: {error}") from None
+    except Mistake as error:
+        raise Mistake(f"PAIRS {PAIRS}: {error}") from None
     versions = measure(pixels, sizes, super_resolve, recognisers, constants["ANTIALIAS"])
     rows = table_rows(versions, recognisers, identities, first, second, same, folds)
     conditions = (
@@ -309,23 +300,21 @@ def main():
     )
     settings = {name: value for name, value in globals().items() if name.isupper()}
     write_config(folder / "config.json", settings | {"network": network_path}, recipe, device)
-    evaluation_report.write_csv(folder / "results.csv", rows)
+    report.write_csv(folder / "results.csv", rows)
     by_group = group_rows(versions, sizes, recognisers[-1].name, identities, groups)
     if groups and not by_group:
         problems.append(f"no results by group: {groups_path} knows nobody here, or SIZES are large")
         print(f"Problem  {problems[-1]}")
-    text = evaluation_report.write_tables(
-        folder / "results.md", rows, by_group, conditions, problems
-    )
+    text = report.write_tables(folder / "results.md", rows, by_group, conditions, problems)
     print(f"\n{text}")
-    evaluation_report.draw_verification(folder / "verification.png", rows)
+    report.draw_verification(folder / "verification.png", rows)
     # The judge of the last pictures is the unseen recogniser, if there is one.
     scores = {
         key: pair_scores(versions, key, recognisers[-1].name, PROTOCOLS[0], first, second)
         for key in versions
     }
-    evaluation_report.draw_roc(folder / "roc.png", scores, same, recognisers[-1].name)
-    worst = evaluation_report.find_worst(scores, same, folds, sizes)
+    report.draw_roc(folder / "roc.png", scores, same, recognisers[-1].name)
+    worst = report.find_worst(scores, same, folds, sizes)
     if worst:
         cards = []
         for case in worst:
@@ -333,7 +322,7 @@ def main():
             lr_faces = degrade(to_faces(b[None]), case.size, constants["ANTIALIAS"])
             made = (to_pixels(x).numpy()[0] for x in (lr_faces, super_resolve(lr_faces)))
             cards.append((case, (a, *made, b)))
-        evaluation_report.draw_worst(folder / "worst.png", cards, recognisers[-1].name)
+        report.draw_worst(folder / "worst.png", cards, recognisers[-1].name)
     else:
         (folder / "worst.png").unlink(missing_ok=True)
         print("No pair that bicubic enlargement has right is wrong with SR: no worst.png")
@@ -343,5 +332,5 @@ def main():
 if __name__ == "__main__":
     try:
         main()
-    except (DataError, NetworkError, WeightsError, OSError) as error:
+    except (Mistake, WeightsError, OSError) as error:
         sys.exit(f"evaluate.py: {error}")

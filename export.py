@@ -3,6 +3,8 @@
 `python export.py` writes all formats whose packages are installed.
 """
 
+from hardware.precision import use_hardware
+
 import argparse
 import dataclasses
 import functools
@@ -17,9 +19,11 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-import hardware
-from data import LOW_RESOLUTIONS, DataError, degrade, find_faces, load_faces, to_faces, to_pixels
-from inference import NetworkError, add_model_option, enlarge, load_network, newest_network
+from data import LOW_RESOLUTIONS, degrade, to_faces, to_pixels
+from errors import Mistake
+from imaging.lists import find_faces, load_faces
+from inference.super_resolver import enlarge
+from trained_networks import add_model_option, load_network, newest_network
 
 EXPORTS = "exported"
 SAMPLES = Path(__file__).parent / "samples"
@@ -134,7 +138,7 @@ def write_onnx(network, path):
     """Write an ONNX file."""
     import onnx
 
-    from onnx_graph import build_onnx
+    from inference.onnx_graph import build_onnx
 
     onnx.save(build_onnx(network, INPUT, OUTPUT), path)
 
@@ -254,7 +258,7 @@ def parse(arguments):
             chosen.append(exporter)
     try:
         model = Path(options.model) if options.model else newest_network()
-    except NetworkError as error:
+    except Mistake as error:
         parser.error(str(error))
     output = Path(options.output)
     if any((output / exporter.file).resolve() == model.resolve() for exporter in chosen):
@@ -286,11 +290,11 @@ def main(arguments=None):
     model, folder, exporters = parse(arguments)
     # GPUs may round to 10 bits where CPUs do not: differences would not be the export's.
     tf.config.set_visible_devices([], "GPU")
-    hardware.use_hardware("float32")
+    use_hardware("float32")
     try:
         network = load_network(model)
         _check_writable(folder)
-    except (NetworkError, OSError) as error:
+    except (Mistake, OSError) as error:
         print(f"export.py: error: {error}", file=sys.stderr)
         raise SystemExit(2) from error
     try:
@@ -314,7 +318,7 @@ def main(arguments=None):
                 print(f"Exported {line}, {_megabytes(path):.0f} MB", flush=True)
             else:
                 failed.append(line)
-    except (DataError, OSError) as error:
+    except (Mistake, OSError) as error:
         print(f"export.py: {error}", file=sys.stderr)
         return 1
     for line in failed:

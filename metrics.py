@@ -1,7 +1,6 @@
 """How good is a super-resolved face? Picture quality and identity, beside bicubic enlargement."""
 
 import dataclasses
-import hashlib
 
 import numpy as np
 import tensorflow as tf
@@ -9,7 +8,6 @@ from sklearn.metrics.pairwise import paired_cosine_distances
 from sklearn.preprocessing import normalize
 
 import losses
-from data import degrade
 
 BATCH_SIZE = 16  # faces per inference batch; it changes memory and speed, never a result
 
@@ -105,110 +103,6 @@ def rank1_hits(embeddings, hr_embeddings, identities):
     similarity[np.arange(len(labels)), labels] = -np.inf
     has_answer = (counts[labels] > 1) & (len(counts) > 1)
     return np.where(has_answer, own > similarity.max(axis=1), np.nan)
-
-
-def mean_loss(quality, pixel_weight, embedding_weight):
-    """Return the mean over low resolutions of the total loss of {(height, width): `Quality`}."""
-    return float(
-        np.mean(
-            [
-                losses.total_loss(q.pixel, q.embedding, pixel_weight, embedding_weight)
-                for q in quality.values()
-            ]
-        )
-    )
-
-
-def quality_rows(bicubic, sr):
-    """Return one flat dict per low resolution: its name, `bicubic_psnr`, `sr_psnr` and so on."""
-    return [
-        {"low_resolution": f"{size[0]}x{size[1]}"}
-        | {f"bicubic_{name}": value for name, value in dataclasses.asdict(bicubic[size]).items()}
-        | {f"sr_{name}": value for name, value in dataclasses.asdict(sr[size]).items()}
-        for size in sr
-    ]
-
-
-def quality_table(held_out, sr):
-    """Return a Markdown table of bicubic beside SR at every low resolution.
-
-    Args:
-        held_out: `HeldOut` faces.
-        sr: {(height, width): `Quality`} of the super-resolved faces.
-    """
-    lines = [
-        f"{len(held_out.hr_faces)} faces of {len(set(held_out.identities))} people not trained "
-        "on, bicubic -> SR",
-        "",
-        "| low resolution | PSNR (dB) | SSIM | identity similarity | rank-1 (%) |",
-        "|---|---|---|---|---|",
-    ]
-    for size, q in sr.items():
-        b = held_out.bicubic[size]
-        lines.append(
-            f"| {size[0]}x{size[1]} | {b.psnr:.2f} -> {q.psnr:.2f} | {b.ssim:.3f} -> {q.ssim:.3f} "
-            f"| {b.similarity:.3f} -> {q.similarity:.3f} | {b.rank1:.1f} -> {q.rank1:.1f} |"
-        )
-    return "\n".join(lines)
-
-
-class HeldOut:
-    """Held-out faces at every low resolution, with all that does not depend on the network.
-
-    Attributes:
-        hr_faces: float32 (N, H, W, 3).
-        identities: array of N labels.
-        bicubic: {(height, width): `Quality` of the bicubically enlarged faces}.
-    """
-
-    def __init__(self, hr_faces, identities, embed, low_resolutions, antialias=True):
-        """Degrade and embed the faces once.
-
-        Args:
-            hr_faces: float32 (N, H, W, 3) in [-1, 1].
-            identities: array of N labels.
-            embed: function from faces, float32 (B, H, W, 3), to embeddings, (B, E).
-            low_resolutions: (height, width) pairs in pixels.
-            antialias: see `data.degrade`.
-        """
-        self.hr_faces = np.asarray(hr_faces)
-        self.identities = identities
-        self._embed = embed
-        self._hr_embeddings = in_batches(self._embed, self.hr_faces)
-        self._antialias = antialias
-        self.bicubic = {
-            size: self._measure(self.lr_faces(size)) for size in map(tuple, low_resolutions)
-        }
-
-    @property
-    def fingerprint(self):
-        """A line that tells sets of faces apart."""
-        return hashlib.sha256(self.hr_faces.tobytes()).hexdigest()[:16]
-
-    def lr_faces(self, low_resolution):
-        """Return the faces reduced to one low resolution and enlarged, float32 (N, H, W, 3)."""
-        return degrade(self.hr_faces, low_resolution, self._antialias).numpy()
-
-    def measure(self, super_resolve, watch=iter):
-        """Return {(height, width): `Quality`} of a network's results.
-
-        Args:
-            super_resolve: function from lr_faces to sr_faces, both float32 (B, H, W, 3).
-            watch: wraps the iterable of low resolutions; it may raise to stop in between.
-        """
-        return {
-            size: self._measure(in_batches(super_resolve, self.lr_faces(size)))
-            for size in watch(list(self.bicubic))
-        }
-
-    def _measure(self, faces):
-        return measure(
-            faces,
-            self.hr_faces,
-            in_batches(self._embed, faces),
-            self._hr_embeddings,
-            self.identities,
-        )
 
 
 def in_batches(function, faces):

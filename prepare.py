@@ -25,11 +25,12 @@ import numpy as np
 from PIL import Image
 from tqdm import tqdm
 
-import vggface2
-from cropping import CropError, crop, main_face
-from detection import DetectorError, FaceDetector
-from face_list import DataError, find_faces
-from images import crop_and_resize, read_pixels
+from errors import Mistake
+from imaging.cropping import CropError, crop, main_face
+from imaging.detection import FaceDetector
+from imaging.lists import find_faces
+from imaging.pictures import crop_and_resize, read_pixels
+from preparation import vggface2
 
 # --- Paths ---
 SOURCE_DIR = "VGGFace2"  # one folder per identity, at any depth; it is only read
@@ -55,10 +56,6 @@ COLUMNS = (
     *(f"landmark{i}_{axis}" for i in range(1, 6) for axis in "xy"),
     *("detector", "margin", "reason"),
 )
-
-
-class PrepareError(ValueError):
-    """Crops that cannot be made from these constants and folders."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -100,7 +97,7 @@ class Picture:
 
 
 def check_constants():
-    """Raise PrepareError, naming the constant, where a value cannot work."""
+    """Raise Mistake, naming the constant, where a value cannot work."""
     constants = globals()
 
     def is_integer(name, least, most=float("inf")):
@@ -125,19 +122,17 @@ def check_constants():
     ]
     for name, holds, wanted in rules:
         if not holds:
-            raise PrepareError(f"{name} must be {wanted}, not {constants[name]!r}")
+            raise Mistake(f"{name} must be {wanted}, not {constants[name]!r}")
 
 
 # --- Which pictures --------------------------------------------------------------------------
 
 
 def check_apart(source, output):
-    """Raise PrepareError if one of two folders lies in the other: sources are never written to."""
+    """Raise Mistake if one of two folders lies in the other: sources are never written to."""
     inner, outer = sorted((source.resolve(), output.resolve()), key=lambda p: -len(p.parts))
     if inner.is_relative_to(outer):  # also where they are one
-        raise PrepareError(
-            f"OUTPUT_DIR {output} and SOURCE_DIR {source} must not lie in each other"
-        )
+        raise Mistake(f"OUTPUT_DIR {output} and SOURCE_DIR {source} must not lie in each other")
 
 
 def read_excluded(paths, source):
@@ -153,7 +148,7 @@ def read_excluded(paths, source):
         Set of folder names.
 
     Raises:
-        TableError: a file cannot be read.
+        Mistake: a file cannot be read.
     """
     tables = [p for p in (source / "meta", source) if (p / "identity_meta.csv").is_file()]
     names = vggface2.read_names(tables[0] / "identity_meta.csv") if tables else {}
@@ -174,8 +169,8 @@ class Tables:
         """Read the tables of the folders that exist.
 
         Raises:
-            PrepareError: there is no table of boxes.
-            TableError: a table is damaged.
+            Mistake: there is no table of boxes.
+            Mistake: a table is damaged.
         """
         self._boxes, self._landmarks = {}, {}
         for part in ("train", "test"):
@@ -186,7 +181,7 @@ class Tables:
                 if landmarks.is_file():
                     self._landmarks[part] = vggface2.Table(landmarks, vggface2.LANDMARK_COLUMNS)
         if not self._boxes:
-            raise PrepareError(
+            raise Mistake(
                 f"{source} holds no train or test with bb_landmark/loose_bb_train.csv or "
                 'loose_bb_test.csv: set SOURCE_DIR to the folder they lie in, or FACES = "detect"'
             )
@@ -202,14 +197,14 @@ class Tables:
 
 
 def check_people_apart(names):
-    """Raise PrepareError if a person of VGGFace2 is in `train` and in `test`."""
+    """Raise Mistake if a person of VGGFace2 is in `train` and in `test`."""
     people = {"train": set(), "test": set()}
     for name in names:
         part, _, rest = name.partition("/")
         if part in people and "/" in rest:
             people[part].add(rest.partition("/")[0])
     if shared := sorted(people["train"] & people["test"]):
-        raise PrepareError(
+        raise Mistake(
             f"{len(shared)} identities are in train and in test, the first is {shared[0]}: who is "
             "trained on cannot validate; list them in a file of EXCLUDE"
         )
@@ -239,7 +234,7 @@ def do_part(pictures, source, output, settings):
 
     Raises:
         OSError: a crop cannot be written; none is left half-written.
-        DetectorError: MTCNN cannot be used.
+        Mistake: MTCNN cannot be used.
     """
     all_pixels = [_read(picture, source) for picture in pictures]
     if settings.faces == "detect":
@@ -378,7 +373,7 @@ class Manifest:
             settings: `Settings`.
 
         Raises:
-            PrepareError: the folder holds something else, or crops of other settings or pictures.
+            Mistake: the folder holds something else, or crops of other settings or pictures.
         """
         self._finished = output / "manifest.csv"
         self._path = output / "manifest_unfinished.csv"
@@ -401,20 +396,20 @@ class Manifest:
         if not path.exists():
             left = {p.name for p in output.iterdir()} if output.is_dir() else set()
             if left - {f"{path.name}.unfinished"}:  # that alone is a start that was killed
-                raise PrepareError(f"OUTPUT_DIR {output} holds something else: name a new folder")
+                raise Mistake(f"OUTPUT_DIR {output} holds something else: name a new folder")
             output.mkdir(parents=True, exist_ok=True)
             write_whole(path, (json.dumps(ours, indent=2) + "\n").encode())
         try:
             before = json.loads(path.read_text())
             changes = [n.upper() for n in ours if before.get(n) != ours[n]]
         except (ValueError, AttributeError) as error:
-            raise PrepareError(f"{path} is damaged: delete OUTPUT_DIR to begin anew") from error
+            raise Mistake(f"{path} is damaged: delete OUTPUT_DIR to begin anew") from error
         if changes:
             was = ", ".join(f"{name} = {before.get(name.lower())!r}" for name in changes)
-            raise PrepareError(f"{output} holds crops made with {was}: name another OUTPUT_DIR")
+            raise Mistake(f"{output} holds crops made with {was}: name another OUTPUT_DIR")
 
     def _changed(self, name):
-        return PrepareError(
+        return Mistake(
             f"the pictures of SOURCE_DIR or EXCLUDE changed since {self._finished.parent} was "
             f"begun, first at {name}: name another OUTPUT_DIR"
         )
@@ -506,7 +501,7 @@ def main():
     """Make the crops that the constants ask for, or those that are still missing.
 
     Raises:
-        PrepareError, DataError, TableError, DetectorError, OSError: one line that names the
+        Mistake, Mistake, Mistake, Mistake, OSError: one line that names the
             constant or path to change; what is done stays done.
     """
     check_constants()
@@ -517,9 +512,9 @@ def main():
     excluded = read_excluded(EXCLUDE, source)
     names = [name for name in listed if Path(name).parent.name not in excluded]
     if not names:
-        raise PrepareError(f"EXCLUDE leaves none of the {len(listed)} pictures")
+        raise Mistake(f"EXCLUDE leaves none of the {len(listed)} pictures")
     if EXCLUDE and len(names) == len(listed):
-        raise PrepareError(
+        raise Mistake(
             f"the files of EXCLUDE name none of the identities in {source}: they list folders, or "
             "people of VGGFace2's meta/identity_meta.csv, which must lie there"
         )
@@ -546,7 +541,7 @@ def main():
 if __name__ == "__main__":
     try:
         main()
-    except (PrepareError, DataError, vggface2.TableError, DetectorError) as error:
+    except (Mistake, vggface2.Mistake) as error:
         sys.exit(f"prepare.py: {error}")
     except OSError as error:
         sys.exit(f"prepare.py: {error}; once that is mended, the same command goes on")

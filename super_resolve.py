@@ -13,25 +13,23 @@ from pathlib import Path
 # oneDNN makes float32 convolutions much faster; TensorFlow itself uses it on newer CPUs alone.
 os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
 
+from hardware.precision import use_hardware
+
 import numpy as np
 import tensorflow as tf
 from PIL import ExifTags, Image, ImageOps
 from sklearn.metrics.pairwise import paired_cosine_distances
 from tqdm import tqdm
 
-import hardware
-from comparison import Card, ComparisonSheets
-from data import EXTENSIONS, DataError, find_faces, read_pixels
-from detection import DetectorError, FaceDetector, cut_out, put_back
+from errors import Mistake
 from facenet import FaceNet
-from inference import (
-    NetworkError,
-    SuperResolver,
-    add_model_option,
-    cut_pixels,
-    load_network,
-    newest_network,
-)
+from imaging.cropping import cut_out, put_back
+from imaging.detection import FaceDetector
+from imaging.lists import EXTENSIONS, find_faces
+from imaging.pictures import read_pixels
+from imaging.sheets import Card, ComparisonSheets
+from inference.super_resolver import SuperResolver, cut_pixels
+from trained_networks import add_model_option, load_network, newest_network
 
 RESULTS = "super_resolved"
 BATCH_SIZE = {"CPU": 16, "GPU": 64}  # faces at a time; more gained nothing on the CPUs tried
@@ -104,7 +102,7 @@ def parse(arguments):
         for path in map(Path, options.paths):
             if os.path.isdir(path) and path.resolve() == options.output.resolve():
                 parser.error(f"--output must be another folder than the one searched, {path}")
-    except NetworkError as error:
+    except Mistake as error:
         parser.error(str(error))
     return options
 
@@ -155,15 +153,15 @@ def plan(paths, output, overwrite, detect=False):
                 found = find_faces(path)
                 found = [face for face in found if not face.resolve().is_relative_to(inside)]
                 if not found:
-                    raise DataError(f"{path} holds no image but results in {output}")
+                    raise Mistake(f"{path} holds no image but results in {output}")
                 sources |= {face: face.relative_to(path).parent for face in found}
             elif path.is_file():
                 sources[path] = Path()
             else:
-                raise DataError(f"{path}: there is no such file or folder")
+                raise Mistake(f"{path}: there is no such file or folder")
         except OSError as error:
             problems.append((path, f"{path}: {error.strerror}"))
-        except DataError as error:
+        except Mistake as error:
             problems.append((path, str(error)))
     distinct = {path.resolve(): (path, folder) for path, folder in reversed(sources.items())}
     identities = {_identity(path) for path in distinct}
@@ -500,11 +498,11 @@ def main(arguments=None):
     # Pillow refuses pictures that could fill the memory; those half as large only annoy.
     warnings.simplefilter("ignore", Image.DecompressionBombWarning)
     try:
-        _, device = hardware.use_hardware("float32")
+        _, device = use_hardware("float32")
         batch_size = BATCH_SIZE["GPU" if tf.config.list_physical_devices("GPU") else "CPU"]
         network = load_network(options.model)
         detector = FaceDetector() if options.detect else None
-    except (NetworkError, DetectorError) as error:
+    except Mistake as error:
         print(f"super_resolve.py: error: {error}", file=sys.stderr)
         raise SystemExit(2) from error
     facenet = tf.function(FaceNet(), reduce_retracing=True) if options.facenet else None

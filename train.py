@@ -7,46 +7,37 @@ comes from stands beside it: (paper), (original) for the code of the original re
 import functools
 import hashlib
 import os
-import sys
 import time
 from pathlib import Path
 
 # oneDNN makes float32 convolutions much faster; TensorFlow itself uses it on newer CPUs alone.
 os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
 
+from hardware.convolutions import with_fast_convolutions
+from hardware.devices import Devices
+from hardware.precision import PRECISIONS, use_hardware
+
 import keras
 import tensorflow as tf
 from tqdm import tqdm
 
-import hardware
 import losses
-from checkpoints import CheckpointError
-from cpu_convolutions import with_fast_convolutions
-from data import (
-    LOW_RESOLUTIONS,
-    DataError,
-    TrainingFaces,
+from data import LOW_RESOLUTIONS, TrainingFaces
+from errors import Mistake, tell
+from facenet import EMBEDDED_WEIGHTS, FaceNet
+from files import make_writable
+from imaging.lists import (
     check_identities_apart,
     find_faces,
     fingerprint,
     hold_out_identities,
-    load_faces,
-    to_faces,
 )
-from distribution import Devices
-from facenet import EMBEDDED_WEIGHTS, FaceNet, WeightsError
-from identity_view import IdentityView
-from metrics import HeldOut
 from model import ENCODER, LEAST_FILTERS, build_unet, start_from_input
-from run import (
-    Run,
-    Settings,
-    Stopped,
-    StopSignals,
-    TrainingError,
-    make_writable,
-    write_config,
-)
+from trained_networks import write_config
+from training.identity_view import IdentityView
+from training.run import Run, Settings
+from training.signals import Stopped, StopSignals
+from training.validation import load_held_out
 
 # --- Paths ---
 TRAIN_DIR = Path(__file__).parent / "samples"  # one folder per identity; VGGFace2: README
@@ -108,7 +99,7 @@ RESUMABLE_CONSTANTS = {
 
 
 def check_constants():
-    """Raise TrainingError, naming the constant, where a value cannot work."""
+    """Raise Mistake, naming the constant, where a value cannot work."""
     constants = globals()
 
     def is_integer(name, least):
@@ -151,11 +142,11 @@ def check_constants():
             not START_FROM_INPUT or ENCODER[0][0] >= LEAST_FILTERS,
             f"False if ENCODER in model.py begins with fewer than {LEAST_FILTERS} filters",
         ),
-        ("PRECISION", PRECISION in hardware.PRECISIONS, f"one of {hardware.PRECISIONS}"),
+        ("PRECISION", PRECISION in PRECISIONS, f"one of {PRECISIONS}"),
     ]
     for name, holds, wanted in rules:
         if not holds:
-            raise TrainingError(f"{name} must be {wanted}, not {constants[name]!r}")
+            raise Mistake(f"{name} must be {wanted}, not {constants[name]!r}")
 
 
 # --- One step --------------------------------------------------------------------------------
@@ -231,7 +222,7 @@ def train(run, batches, step_fn, batch_size, total_steps, steps_per_epoch, save_
 
     Raises:
         Stopped: a signal came; `run` stands between two steps.
-        TrainingError: a loss is NaN or infinite; the checkpoints before it are whole.
+        Mistake: a loss is NaN or infinite; the checkpoints before it are whole.
     """
     with tqdm(total=total_steps, initial=run.step, unit="step", mininterval=0.5) as progress:
         while True:
@@ -263,14 +254,14 @@ def main():
     """Train with the constants above, or go on with the training in OUTPUT_DIR.
 
     Raises:
-        DataError, WeightsError, CheckpointError, TrainingError, OSError: one line that names the
+        Mistake, WeightsError, Mistake, Mistake, OSError: one line that names the
             constant or path to change; every checkpoint written before stays usable.
         Stopped: Ctrl-C or SIGTERM came; the run is saved and can go on.
     """
     constants = {name: value for name, value in globals().items() if name.isupper()}
     resumable = constants.pop("RESUMABLE_CONSTANTS")
     check_constants()
-    precision, device = hardware.use_hardware(PRECISION)
+    precision, device = use_hardware(PRECISION)
     devices = Devices(BATCH_SIZE, precision)
     if devices.is_chief:
         make_writable(Path(OUTPUT_DIR))
@@ -336,7 +327,15 @@ def main():
             "training faces": fingerprint(training_paths),
         }
         embed = tf.function(facenet, reduce_retracing=True)
-        held_out = load_held_out(held_out_paths, VALIDATION_FACES, embed, training_faces.unreadable)
+        held_out = load_held_out(
+            held_out_paths,
+            VALIDATION_FACES,
+            IMAGE_SIZE,
+            embed,
+            LOW_RESOLUTIONS,
+            ANTIALIAS,
+            training_faces.unreadable,
+        )
         settings = Settings(
             (PIXEL_WEIGHT, EMBEDDING_WEIGHT), KEEP_CHECKPOINTS, SAMPLE_FACES, SAMPLE_RESOLUTIONS
         )
@@ -378,7 +377,13 @@ def main():
             if devices.is_chief:
                 if REPORT_FACES != VALIDATION_FACES:
                     held_out = load_held_out(
-                        held_out_paths, REPORT_FACES, embed, training_faces.unreadable
+                        held_out_paths,
+                        REPORT_FACES,
+                        IMAGE_SIZE,
+                        embed,
+                        LOW_RESOLUTIONS,
+                        ANTIALIAS,
+                        training_faces.unreadable,
                     )
                 run.report(held_out, stop.watch)
             if devices.workers > 1:  # the others wait for the chief
@@ -389,19 +394,5 @@ def main():
             raise
 
 
-def load_held_out(paths, count, embed, unreadable):
-    """Return `HeldOut` of a fixed choice of faces; files that cannot be read join `unreadable`."""
-    pixels, identities, failed = load_faces(paths, count, IMAGE_SIZE)
-    unreadable.update(failed)
-    return HeldOut(to_faces(pixels), identities, embed, LOW_RESOLUTIONS, ANTIALIAS)
-
-
 if __name__ == "__main__":
-    try:
-        main()
-    except (DataError, WeightsError, CheckpointError, TrainingError) as error:
-        sys.exit(f"train.py: {error}")
-    except OSError as error:
-        sys.exit(f"train.py: {error} (OUTPUT_DIR is {OUTPUT_DIR})")
-    except Stopped as stopped:
-        sys.exit(stopped.exit_code)
+    tell(main, hint=f" (OUTPUT_DIR is {OUTPUT_DIR})")

@@ -6,7 +6,9 @@ import tensorflow as tf
 from PIL import Image
 
 import data
-from data import DataError, TrainingFaces, crop_and_resize, degrade, read_pixels
+from data import TrainingFaces, degrade
+from errors import Mistake
+from imaging.pictures import crop_and_resize, read_pixels
 
 RED, GREEN, BLUE = (200, 30, 40), (30, 200, 40), (40, 30, 200)
 
@@ -102,9 +104,9 @@ def test_faces_are_found_at_any_depth_in_a_fixed_order(tmp_path):
 
 
 def test_missing_and_empty_folders_are_named(tmp_path):
-    with pytest.raises(DataError, match="no folder .*nowhere"):
+    with pytest.raises(Mistake, match="no folder .*nowhere"):
         data.find_faces(tmp_path / "nowhere")
-    with pytest.raises(DataError, match="holds no image"):
+    with pytest.raises(Mistake, match="holds no image"):
         data.find_faces(tmp_path)
 
 
@@ -115,7 +117,7 @@ def test_held_out_identities_share_no_face_with_training(face_folder):
     assert {p.parent.name for p in held_out} == {"n000004"}
     assert {p.parent.name for p in training} == {"n000001", "n000002", "n000003"}
     for count in (0, 4, 5):
-        with pytest.raises(DataError, match="hold out"):
+        with pytest.raises(Mistake, match="hold out"):
             data.hold_out_identities(paths, count)
 
 
@@ -254,14 +256,14 @@ def test_an_unreadable_file_is_named_and_replaced(face_folder):
 def test_only_unreadable_files_are_an_error_that_says_so(tmp_path):
     for i in range(4):
         (tmp_path / f"{i}.jpg").write_bytes(b"broken")
-    with pytest.raises(DataError, match="4 images in a row could not be read"):
+    with pytest.raises(Mistake, match="4 images in a row could not be read"):
         next(TrainingFaces(data.find_faces(tmp_path), 2).batches())
-    with pytest.raises(DataError, match="no readable image"):
+    with pytest.raises(Mistake, match="no readable image"):
         data.load_faces(data.find_faces(tmp_path), 2)
 
 
 def test_a_batch_larger_than_the_data_names_the_constant(face_folder):
-    with pytest.raises(DataError, match="BATCH_SIZE to at most 16"):
+    with pytest.raises(Mistake, match="BATCH_SIZE to at most 16"):
         TrainingFaces(data.find_faces(face_folder), 17)
 
 

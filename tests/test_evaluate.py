@@ -8,15 +8,13 @@ import sys
 
 import numpy as np
 import pytest
-from conftest import SAMPLES, assert_one_line
+from project import SAMPLES, assert_one_line
 
-import dlib_recogniser
 import evaluate
-import evaluation
-import evaluation_report
-from data import DataError, find_faces, fingerprint, hold_out_identities
+from errors import Mistake
+from evaluation import dlib_recogniser, measuring, report
 from facenet import EMBEDDED_WEIGHTS
-from inference import NetworkError
+from imaging.lists import find_faces, fingerprint, hold_out_identities
 
 with_dlib = pytest.mark.skipif(
     not dlib_recogniser.is_installed(),
@@ -95,7 +93,7 @@ import sys
 
 import evaluate
 
-errors = (evaluate.DataError, evaluate.NetworkError)
+errors = (evaluate.Mistake, evaluate.Mistake)
 defaults = dict(vars(evaluate))
 for options in json.loads(sys.argv[1]):
     vars(evaluate).update(defaults | options)
@@ -158,7 +156,7 @@ def test_a_missing_network_ends_the_script_with_one_line(continued):
 )
 def test_constants_that_cannot_work_are_named(monkeypatch, name, value):
     monkeypatch.setattr(evaluate, name, value)
-    with pytest.raises(DataError, match=f"{name} must be .*, not {re.escape(repr(value))}"):
+    with pytest.raises(Mistake, match=f"{name} must be .*, not {re.escape(repr(value))}"):
         evaluate.check_constants()
 
 
@@ -177,12 +175,12 @@ def test_the_newest_finished_network_of_a_folder_is_taken(tmp_path):
     assert evaluate.find_network(tmp_path)[0] == tmp_path / "b"
     for damaged in ('{"constants":', "[]"):
         (tmp_path / "b" / "config.json").write_text(damaged)
-        with pytest.raises(DataError, match=r"b.config\.json is missing or damaged"):
+        with pytest.raises(Mistake, match=r"b.config\.json is missing or damaged"):
             evaluate.find_network(tmp_path)
     (tmp_path / "b" / "config.json").unlink()
-    with pytest.raises(DataError, match="missing or damaged"):
+    with pytest.raises(Mistake, match="missing or damaged"):
         evaluate.find_network(tmp_path)
-    with pytest.raises(NetworkError, match=r"RUN_DIR: .*no trained network in .*nowhere"):
+    with pytest.raises(Mistake, match=r"RUN_DIR: .*no trained network in .*nowhere"):
         evaluate.find_network(tmp_path / "nowhere")
 
 
@@ -192,21 +190,21 @@ def test_faces_that_may_have_been_trained_on_are_refused(face_folder):
     recipe = {"training faces": fingerprint(trained)}
     assert evaluate.choose_pairs(constants, recipe)[1] == sorted(held_out)
     shutil.copytree(face_folder / "n000001", face_folder / "n000009")
-    with pytest.raises(DataError, match="not what it was when the network was trained"):
+    with pytest.raises(Mistake, match="not what it was when the network was trained"):
         evaluate.choose_pairs(constants, recipe)
 
 
 def test_another_facenet_than_that_of_the_loss_is_refused(facenet, monkeypatch):
     monkeypatch.setattr(evaluate, "UNSEEN_RECOGNISER", None)
     constants = {"FACENET_WEIGHTS": EMBEDDED_WEIGHTS}
-    with pytest.raises(DataError, match="is another FaceNet than the one in the loss"):
+    with pytest.raises(Mistake, match="is another FaceNet than the one in the loss"):
         evaluate.choose_recognisers(constants, {"FaceNet": "0123456789abcdef"})
     for place in (EMBEDDED_WEIGHTS, f"/before/it/was/moved/{EMBEDDED_WEIGHTS.name}"):
         constants = {"FACENET_WEIGHTS": str(place)}
         first = evaluate.choose_recognisers(constants, {"FaceNet": facenet.fingerprint})[0]
         assert first.name == "FaceNet of the loss"
     monkeypatch.setattr(evaluate, "UNSEEN_RECOGNISER", "missing.h5")
-    with pytest.raises(DataError, match=r"UNSEEN_RECOGNISER: .*missing\.h5"):
+    with pytest.raises(Mistake, match=r"UNSEEN_RECOGNISER: .*missing\.h5"):
         evaluate.choose_recognisers(constants, {"FaceNet": facenet.fingerprint})
 
 
@@ -214,12 +212,12 @@ def test_measures_by_hand():
     pixels = np.full((3, 32, 32, 3), 100, np.uint8)
     pixels[1] = 200
     # Embeds a face by its mean colour and a constant.
-    recogniser = evaluation.Recogniser(
+    recogniser = measuring.Recogniser(
         "mean", lambda faces: np.stack([faces.mean((1, 2, 3)), np.ones(len(faces))], 1), True
     )
     size = (8, 8)
     warmer = np.array([10.0, 0.0, -5.0], np.float32) / 127.5
-    versions = evaluation.measure(pixels, [size], lambda lr: lr + warmer, [recogniser], True)
+    versions = measuring.measure(pixels, [size], lambda lr: lr + warmer, [recogniser], True)
     bicubic, sr, hr = versions[size, "bicubic"], versions[size, "SR"], versions["HR"]
     np.testing.assert_allclose(np.mean(bicubic.shift, 0), 0.0, atol=1e-3)
     np.testing.assert_allclose(np.mean(sr.shift, 0), [10, 0, -5], atol=1e-3)
@@ -230,27 +228,27 @@ def test_measures_by_hand():
     np.testing.assert_allclose(embeddings[:, 1], 0.0)
     # The gallery's faces are HR, the probes lie 5/3 levels higher: the signs stay, the cosines 1.
     first, second = np.array([0, 0]), np.array([2, 1])
-    scores = evaluation.pair_scores(versions, (size, "SR"), "mean", "HR-LR", first, second)
+    scores = measuring.pair_scores(versions, (size, "SR"), "mean", "HR-LR", first, second)
     np.testing.assert_allclose(scores, [1.0, -1.0], atol=1e-6)
 
 
 def test_hr_lr_pairs_take_the_first_face_from_the_gallery():
     versions = {
-        "HR": evaluation.Version(embeddings={"r": np.array([[1.0, 0.0], [0.0, 1.0]])}),
-        "probe": evaluation.Version(embeddings={"r": np.array([[0.0, 1.0], [0.0, 2.0]])}),
+        "HR": measuring.Version(embeddings={"r": np.array([[1.0, 0.0], [0.0, 1.0]])}),
+        "probe": measuring.Version(embeddings={"r": np.array([[0.0, 1.0], [0.0, 2.0]])}),
     }
     pair = np.array([0]), np.array([1])
-    assert evaluation.pair_scores(versions, "probe", "r", "HR-LR", *pair) == pytest.approx([0.0])
-    assert evaluation.pair_scores(versions, "probe", "r", "LR-LR", *pair) == pytest.approx([1.0])
+    assert measuring.pair_scores(versions, "probe", "r", "HR-LR", *pair) == pytest.approx([0.0])
+    assert measuring.pair_scores(versions, "probe", "r", "LR-LR", *pair) == pytest.approx([1.0])
 
 
 def table_rows(hr_embeddings, probes, identities):
     versions = {
-        "HR": evaluation.Version(embeddings={"r": np.array(hr_embeddings)}),
-        ((8, 8), "SR"): evaluation.Version([20.0], [0.5], [np.zeros(3)], {"r": np.array(probes)}),
+        "HR": measuring.Version(embeddings={"r": np.array(hr_embeddings)}),
+        ((8, 8), "SR"): measuring.Version([20.0], [0.5], [np.zeros(3)], {"r": np.array(probes)}),
     }
     pairs = np.arange(4), (np.arange(4) + 1) % 4, np.array([True, False] * 2), np.arange(4) // 2
-    return evaluation.table_rows(versions, [evaluation.Recogniser("r", None)], identities, *pairs)
+    return measuring.table_rows(versions, [measuring.Recogniser("r", None)], identities, *pairs)
 
 
 def test_similarity_is_given_as_mean_and_5th_percentile():
@@ -283,12 +281,12 @@ def test_the_worst_pairs_are_those_that_only_sr_spoils(tmp_path):
         ((16, 16), "bicubic"): spoilt,
         ((16, 16), "SR"): spoilt,
     }
-    cases = evaluation_report.find_worst(scores, same, folds, sizes)
+    cases = report.find_worst(scores, same, folds, sizes)
     assert [(case.pair, case.size) for case in cases] == [(6, (7, 6)), (4, (7, 6))]
     assert cases[0].same
     assert cases[0].sr == (0.05, 0.9)
     picture = np.zeros((8, 8, 3), np.uint8)
-    evaluation_report.draw_worst(tmp_path / "worst.png", [(cases[0], (picture,) * 4)], "r")
+    report.draw_worst(tmp_path / "worst.png", [(cases[0], (picture,) * 4)], "r")
     assert (tmp_path / "worst.png").stat().st_size > 1000
 
 

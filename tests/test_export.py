@@ -7,11 +7,12 @@ from pathlib import Path
 import keras
 import numpy as np
 import pytest
-from conftest import ROOT
+from project import ROOT
 
 import export
 import model
-from inference import SuperResolver, load_network
+from inference.super_resolver import SuperResolver
+from trained_networks import load_network
 
 NEEDED = {"tflite": ("ai_edge_litert",), "onnx": ("onnx", "onnxruntime")}
 

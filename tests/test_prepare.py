@@ -13,15 +13,14 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-from conftest import ROOT, SAMPLES
 from PIL import Image
+from project import ROOT, SAMPLES
 
-import cropping
 import prepare
-import vggface2
-from cropping import CropError
-from face_list import DataError
-from prepare import PrepareError
+from errors import Mistake
+from imaging import cropping
+from imaging.cropping import CropError
+from preparation import vggface2
 
 NEEDS_MTCNN = pytest.mark.skipif(
     importlib.util.find_spec("mtcnn") is None, reason="the optional mtcnn is not installed"
@@ -201,7 +200,7 @@ def test_identities_are_excluded_by_folder_and_by_name(vggface2_tree, constants,
 def test_train_and_test_share_no_identity(vggface2_tree, constants, tmp_path):
     save(vggface2_tree / "test/n000002/0001_01.jpg", noise((96, 96), 1))
     constants(SOURCE_DIR=vggface2_tree)
-    with pytest.raises(PrepareError, match="1 identities are in train and in test.*n000002"):
+    with pytest.raises(Mistake, match="1 identities are in train and in test.*n000002"):
         prepare.main()
     (tmp_path / "both.txt").write_text("n000002\n")
     constants(SOURCE_DIR=vggface2_tree, EXCLUDE=[tmp_path / "both.txt"])
@@ -222,7 +221,7 @@ def test_train_and_test_share_no_identity(vggface2_tree, constants, tmp_path):
 def test_damaged_tables_are_named(vggface2_tree, constants, table, message):
     (vggface2_tree / "bb_landmark/loose_bb_test.csv").write_bytes(table)
     constants(SOURCE_DIR=vggface2_tree)
-    with pytest.raises(vggface2.TableError, match=f"loose_bb_test.csv.*{message}"):
+    with pytest.raises(vggface2.Mistake, match=f"loose_bb_test.csv.*{message}"):
         prepare.main()
 
 
@@ -386,10 +385,10 @@ def test_a_finished_folder_is_left_as_it_is(many, constants, tmp_path, capsys):
     assert {path: path.stat().st_mtime_ns for path in output.rglob("*.jpg")} == before
     assert "1199 of 1200 pictures became crops" in capsys.readouterr().out
     constants(SOURCE_DIR=many / "source", FACES="cropped", SIZE=32, JPEG_QUALITY=90)
-    with pytest.raises(PrepareError, match="made with SIZE = 160, JPEG_QUALITY = 95"):
+    with pytest.raises(Mistake, match="made with SIZE = 160, JPEG_QUALITY = 95"):
         prepare.main()
     constants(SOURCE_DIR=many / "source" / "01", FACES="cropped", SIZE=160, JPEG_QUALITY=95)
-    with pytest.raises(PrepareError, match="SOURCE_DIR or EXCLUDE changed"):
+    with pytest.raises(Mistake, match="SOURCE_DIR or EXCLUDE changed"):
         prepare.main()
 
 
@@ -420,7 +419,7 @@ def test_processes_do_not_outlive_the_first(many, tmp_path):
 def test_the_source_is_never_written_to(face_folder, constants, place):
     before = files_of(face_folder.parent)
     constants(SOURCE_DIR=face_folder, OUTPUT_DIR=face_folder / place, FACES="cropped")
-    with pytest.raises(PrepareError, match="must not lie in each other"):
+    with pytest.raises(Mistake, match="must not lie in each other"):
         prepare.main()
     assert files_of(face_folder.parent) == before
 
@@ -437,22 +436,22 @@ def test_mistakes_are_named(face_folder, constants, tmp_path):
         ("ALIGN", True, "ALIGN must be False if FACES"),
     ):
         constants(**{"SOURCE_DIR": face_folder, "FACES": "cropped", name: value})
-        with pytest.raises(PrepareError, match=message):
+        with pytest.raises(Mistake, match=message):
             prepare.main()
         constants(ALIGN=False, MARGIN=0.3, SIZE=160, JPEG_QUALITY=95, EXCLUDE=())
     constants(SOURCE_DIR=face_folder, FACES="vggface2")
-    with pytest.raises(PrepareError, match="holds no train or test with bb_landmark"):
+    with pytest.raises(Mistake, match="holds no train or test with bb_landmark"):
         prepare.main()
     constants(SOURCE_DIR=face_folder, FACES="cropped", EXCLUDE=[tmp_path / "none.txt"])
-    with pytest.raises(vggface2.TableError, match="none.txt"):
+    with pytest.raises(vggface2.Mistake, match="none.txt"):
         prepare.main()
     constants(SOURCE_DIR=tmp_path / "nowhere", EXCLUDE=())
-    with pytest.raises(DataError, match="no folder .*nowhere"):
+    with pytest.raises(Mistake, match="no folder .*nowhere"):
         prepare.main()
     (tmp_path / "full").mkdir()
     (tmp_path / "full/thesis.txt").touch()
     constants(SOURCE_DIR=face_folder, OUTPUT_DIR=tmp_path / "full", FACES="cropped")
-    with pytest.raises(PrepareError, match="holds something else"):
+    with pytest.raises(Mistake, match="holds something else"):
         prepare.main()
 
 
@@ -503,7 +502,7 @@ def test_faces_are_found_in_larger_pictures(constants, tmp_path):
 
 @NEEDS_MTCNN
 def test_pictures_of_other_sizes_in_a_batch_do_not_move_a_face():
-    from detection import FaceDetector
+    from imaging.detection import FaceDetector
 
     face = np.asarray(Image.open(SAMPLES / "n000041" / "0003_01.jpg"))
     others = [np.zeros((300, 500, 3), np.uint8), np.zeros((40, 40, 3), np.uint8)]

@@ -10,16 +10,18 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-from conftest import ROOT, SAMPLES
 from PIL import Image
+from project import ROOT, SAMPLES
 
-import detection
-import inference
 import model
 import super_resolve
-from comparison import FACES_PER_SHEET, Card, draw_sheet
 from data import degrade, to_pixels
-from inference import NetworkError, SuperResolver, enlarge, load_network, newest_network
+from errors import Mistake
+from imaging import detection
+from imaging.sheets import FACES_PER_SHEET, Card, draw_sheet
+from inference import super_resolver
+from inference.super_resolver import SuperResolver, enlarge
+from trained_networks import load_network, newest_network
 
 NEEDS_MTCNN = pytest.mark.skipif(
     importlib.util.find_spec("mtcnn") is None, reason="the optional mtcnn is not installed"
@@ -105,7 +107,7 @@ def test_padding_repeats_the_edge_and_is_cut_off_again():
     face = enlarge(picture)[0].numpy()
     assert (face[:, :28] > 0.999).all()
     assert (face[:, 64:] < -0.99).all()
-    cut = inference.without_padding(face, 8, 4)
+    cut = super_resolver.without_padding(face, 8, 4)
     np.testing.assert_array_equal(cut, face[:, 32:96])
 
 
@@ -126,7 +128,7 @@ def test_every_size_gives_a_face_of_its_proportions(before, after):
     face = to_pixels(enlarge(picture[None]))[0].numpy()
     assert face.shape == (128, 128, 3)
     assert np.abs(face.astype(int) - 200).max() <= 1
-    assert inference.without_padding(face, *before).shape == (*after, 3)
+    assert super_resolver.without_padding(face, *before).shape == (*after, 3)
 
 
 def test_the_result_does_not_depend_on_the_batch():
@@ -467,7 +469,7 @@ def test_mistakes_end_with_usage_and_2(work, capsys, identity_network, monkeypat
 
 
 def test_the_newest_network_is_found(tmp_path):
-    with pytest.raises(NetworkError, match="run train.py"):
+    with pytest.raises(Mistake, match="run train.py"):
         newest_network(tmp_path)
     for age, name in enumerate(("b", "a", "c")):
         (tmp_path / name).mkdir()

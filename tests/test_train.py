@@ -10,7 +10,6 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-from conftest import ROOT, Project, assert_one_line, assert_same_arrays
 from facenet_files import (
     deepface_name,
     random_arrays,
@@ -19,15 +18,18 @@ from facenet_files import (
     write_keras_3,
     write_torch_legacy,
 )
+from project import ROOT, Project, assert_one_line, assert_same_arrays
 
 import model
 import train
-from checkpoints import list_checkpoints
 from data import degrade
+from errors import Mistake
 from facenet import FaceNet
-from history import read_rows
-from identity_view import IdentityView
-from run import Run, Stopped, StopSignals, TrainingError
+from training.checkpoints import list_checkpoints
+from training.history import read_rows
+from training.identity_view import IdentityView
+from training.run import Run
+from training.signals import Stopped, StopSignals
 
 # --- One step ---
 
@@ -105,7 +107,7 @@ def test_a_loss_that_is_not_finite_is_not_counted(tmp_path, small_unet):
     run = Run(tmp_path, small_unet, optimizer, None, {}, None, {})
     run.count_step({"total": 1.0, "learning_rate": 1e-3})
     for bad in (float("nan"), float("inf")):
-        with pytest.raises(TrainingError, match="at step 2"):
+        with pytest.raises(Mistake, match="at step 2"):
             run.count_step({"total": bad, "learning_rate": 1e-3})
     assert run.step == 1
     assert len(read_rows(tmp_path / "history.csv")) == 1
@@ -188,7 +190,7 @@ def test_a_run_killed_again_and_again_ends_as_if_it_never_was(finished, tmp_path
 
 def test_two_steps_do_differ(finished):
     """Guards the test above: the arrays it compares change from step to step."""
-    from checkpoints import read_checkpoint
+    from training.checkpoints import read_checkpoint
 
     paths = list_checkpoints(finished.output / "checkpoints")
     (_, a), (_, b) = (read_checkpoint(path) for path in paths[-2:])
@@ -350,7 +352,7 @@ def test_mistakes_are_named_in_one_line(tmp_path, face_folder):
 )
 def test_constants_that_cannot_work_are_named(monkeypatch, name, value):
     monkeypatch.setattr(train, name, value)
-    with pytest.raises(TrainingError, match=f"{name} must be .*, not {re.escape(repr(value))}"):
+    with pytest.raises(Mistake, match=f"{name} must be .*, not {re.escape(repr(value))}"):
         train.check_constants()
 
 

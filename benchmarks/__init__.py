@@ -1,0 +1,1 @@
+"""Measurements of speed: `python -m benchmarks.training` and so on."""

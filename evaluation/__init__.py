@@ -1,0 +1,1 @@
+"""How well faces are recognised: what only `evaluate.py` needs."""

@@ -1,0 +1,104 @@
+"""1:1 verification: do two faces show the same person? Measures of scores on labelled pairs."""
+
+import dataclasses
+
+import numpy as np
+from sklearn.metrics import roc_auc_score, roc_curve
+
+from errors import Mistake
+
+FAR = 0.01  # false acceptance rate at which the true acceptance rate is stated
+
+
+@dataclasses.dataclass(frozen=True)
+class Verification:
+    """How well scores tell genuine from impostor pairs, everything in per cent.
+
+    Attributes:
+        accuracy: mean over folds of the pairs judged right, see `judge_by_folds`.
+        accuracy_std: standard deviation over folds.
+        auc: area under the ROC curve.
+        tar: genuine pairs accepted at a threshold that accepts at most 1 % of impostor pairs.
+        eer: equal error rate, see `equal_error_rate`.
+    """
+
+    accuracy: float
+    accuracy_std: float
+    auc: float
+    tar: float
+    eer: float
+
+
+def verify(scores, same, folds):
+    """Measure scores on labelled pairs.
+
+    Args:
+        scores: float (P,), higher for pairs that look more alike.
+        same: bool (P,), whether a pair is genuine.
+        folds: int (P,), the fold of a pair.
+
+    Returns:
+        `Verification`.
+
+    Raises:
+        Mistake: see `judge_by_folds`.
+    """
+    right, _ = judge_by_folds(scores, same, folds)
+    accuracies = [right[folds == fold].mean() for fold in np.unique(folds)]
+    far, tar, _ = roc_curve(same, scores, drop_intermediate=False)
+    return Verification(
+        accuracy=100.0 * float(np.mean(accuracies)),
+        accuracy_std=100.0 * float(np.std(accuracies)),
+        auc=100.0 * float(roc_auc_score(same, scores)),
+        tar=100.0 * float(tar[far <= FAR].max()),
+        eer=100.0 * equal_error_rate(scores, same),
+    )
+
+
+def judge_by_folds(scores, same, folds):
+    """Judge each pair by a threshold that was chosen without its fold.
+
+    Args:
+        scores: float (P,).
+        same: bool (P,).
+        folds: int (P,).
+
+    Returns:
+        (right, thresholds): bool (P,), whether a pair is judged right; float (P,), the score from
+        which it is taken for genuine.
+
+    Raises:
+        Mistake: one fold only, or all pairs outside a fold are of one kind.
+    """
+    right = np.zeros(len(scores), bool)
+    thresholds = np.zeros(len(scores))
+    for fold in np.unique(folds):
+        tested = folds == fold
+        if len(np.unique(same[~tested])) < 2:
+            raise Mistake(
+                f"outside fold {fold} the pairs are not of both kinds, the same person and "
+                "different people, so no threshold can be chosen"
+            )
+        threshold = best_threshold(scores[~tested], same[~tested])
+        right[tested] = (scores[tested] >= threshold) == same[tested]
+        thresholds[tested] = threshold
+    return right, thresholds
+
+
+def best_threshold(scores, same):
+    """Return the score from which pairs are best taken for genuine; infinity for never."""
+    far, tar, thresholds = roc_curve(same, scores, drop_intermediate=False)
+    right = tar * np.sum(same) + (1.0 - far) * np.sum(~same)
+    return thresholds[np.argmax(right)]
+
+
+def equal_error_rate(scores, same):
+    """Return the rate in [0, 1] at which as many impostors are accepted as genuines refused.
+
+    Between the two thresholds around that point the ROC curve is taken to be straight.
+    """
+    far, tar, _ = roc_curve(same, scores, drop_intermediate=False)
+    surplus = far - (1.0 - tar)  # rises from -1 to 1
+    i = np.argmax(surplus >= 0.0)
+    part = -surplus[i - 1] / (surplus[i] - surplus[i - 1])
+    return float(far[i - 1] + part * (far[i] - far[i - 1]))

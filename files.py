@@ -1,0 +1,57 @@
+"""Files that are written whole or not at all, and folders that can be written to."""
+
+import contextlib
+import os
+import shutil
+from pathlib import Path
+
+from errors import Mistake
+
+UNFINISHED = "unfinished_"  # begins the name of what is not whole yet
+
+
+@contextlib.contextmanager
+def whole(path):
+    """Let a file, or a folder, appear under its name only when it is whole.
+
+    Used as `with whole(path) as unfinished: ...`, which writes to `unfinished`, a path beside it
+    with the same ending. If that fails, nothing is left and an earlier file stays as it was.
+
+    Args:
+        path: `Path` of what shall be written; a file or folder there is replaced.
+    """
+    unfinished = path.with_name(f"{UNFINISHED}{os.getpid()}_{path.name}")
+    try:
+        yield unfinished
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path)
+        unfinished.replace(path)
+    finally:
+        remove(unfinished)
+
+
+def remove(path):
+    """Remove a file or a folder with all that is in it; nothing happens if there is none."""
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
+
+
+def make_writable(folder, name="OUTPUT_DIR"):
+    """Create a folder and try whether files can be written to it.
+
+    Args:
+        folder: path.
+        name: what the user calls it: a constant or an option.
+
+    Raises:
+        Mistake: nothing can be written there.
+    """
+    probe = Path(folder) / f"{UNFINISHED}{os.getpid()}"
+    try:
+        probe.parent.mkdir(parents=True, exist_ok=True)
+        probe.touch()
+        probe.unlink()
+    except OSError as error:
+        raise Mistake(f"cannot write to {name}: {error}") from error

@@ -1,0 +1,1 @@
+"""Pictures without TensorFlow: reading, listing, cropping, detecting faces, and sheets of them."""

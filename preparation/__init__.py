@@ -1,0 +1,1 @@
+"""From photographs to crops: what only `prepare.py` needs."""

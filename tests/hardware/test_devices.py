@@ -1,0 +1,287 @@
+"""Several devices learn what one learns: two virtual CPUs, and two worker processes."""
+
+from hardware import devices as hardware_devices
+
+import json
+import os
+import re
+import shutil
+import signal
+import socket
+import time
+import types
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from project import SAMPLES, Project
+
+import train
+from data import TrainingFaces
+from errors import Mistake
+from imaging.lists import find_faces
+from training.history import read_rows
+from training.signals import Stopped, StopSignals
+
+# Runs train.py as a script, with virtual devices and a recogniser that costs nothing.
+TRAIN = """
+import os
+import runpy
+
+import tensorflow as tf
+
+import facenet
+
+if devices := int(os.environ.get("DEVICES", 0)):
+    (cpu,) = tf.config.list_physical_devices("CPU")
+    one = tf.config.LogicalDeviceConfiguration()
+    tf.config.set_logical_device_configuration(cpu, [one] * devices)
+
+
+class Recogniser:
+    description = fingerprint = "means of 16 squares"
+
+    def __init__(self, *arguments):
+        self.scale = tf.Variable(3.0, trainable=False)
+
+    def __call__(self, faces):
+        size = faces.shape[1] // 4
+        means = tf.nn.avg_pool2d(faces, size, size, "VALID")
+        return self.scale * tf.reshape(means, (-1, 48))
+
+
+facenet.FaceNet = Recogniser
+runpy.run_path("train.py", run_name="__main__")
+"""
+
+
+def new_project(folder):
+    """A project of 4 steps without dropout, whose masks depend on the number of devices."""
+    import model
+
+    faces = folder / "faces"
+    for identity, count in (("n000001", 8), ("n000002", 8), ("n000003", 2)):
+        (faces / identity).mkdir(parents=True)
+        for path in sorted((SAMPLES / identity).iterdir())[:count]:
+            shutil.copy(path, faces / identity)
+    project = Project(folder / "project", faces)
+    decoder = tuple((max(model.LEAST_FILTERS, n // 8), 0.0) for n, _ in model.DECODER)
+    project.edit("model.py", DECODER=decoder)
+    project.edit(
+        "train.py",
+        EPOCHS=1,
+        START_FROM_INPUT=False,  # every layer has a gradient from the first step on
+        VALIDATION_FACES=2,
+        REPORT_FACES=2,
+        SAVE_STEPS=1,
+        EMBEDDING_WEIGHT=1.0,
+    )
+    (project.folder / "small.py").write_text(TRAIN)
+    return project
+
+
+def start(project, **environment):
+    return project.start("small.py", env=os.environ | environment)
+
+
+def run(project, **environment):
+    process = start(project, **environment)
+    out, err = process.communicate(timeout=240)
+    return process.returncode, out, err
+
+
+def start_workers(project):
+    """Start two workers that share a folder; return their processes, the chief first."""
+    ports = []
+    with socket.socket() as a, socket.socket() as b:
+        for one in (a, b):
+            one.bind(("localhost", 0))
+            ports.append(one.getsockname()[1])
+    cluster = {"worker": [f"localhost:{port}" for port in ports]}
+    return [
+        start(
+            project,
+            TF_CONFIG=json.dumps({"cluster": cluster, "task": {"type": "worker", "index": i}}),
+        )
+        for i in range(2)
+    ]
+
+
+def wait_for_steps(project, count, processes):
+    while len(read_rows(project.output / "history.csv")) < count:
+        for process in processes:
+            assert process.poll() is None, process.communicate()[1]
+        time.sleep(0.02)
+
+
+def finish(processes, timeout=240):
+    """Return [(exit code, standard output, standard error)]; kill what does not end."""
+    try:
+        ended = [process.communicate(timeout=timeout) for process in processes]
+    finally:
+        for process in processes:
+            process.kill()
+    return [(p.returncode, *texts) for p, texts in zip(processes, ended, strict=True)]
+
+
+@pytest.fixture(scope="module")
+def one_device(tmp_path_factory):
+    project = new_project(tmp_path_factory.mktemp("one"))
+    code, out, err = run(project)
+    assert code == 0, err
+    assert "devices" not in out
+    return project
+
+
+def assert_learned_alike(project, expected):
+    """Losses of all steps agree, and in the end weights, batch statistics and Adam's moments."""
+    rows, others = (read_rows(p.output / "history.csv") for p in (project, expected))
+    assert len(rows) == len(others) == 4
+    for name in ("total", "pixel", "embedding", "learning_rate"):
+        np.testing.assert_allclose(
+            [float(row[name]) for row in rows],
+            [float(row[name]) for row in others],
+            rtol=1e-5,
+            err_msg=name,
+        )
+    (record, arrays), (other_record, others) = project.checkpoint(), expected.checkpoint()
+    assert record["step"] == other_record["step"] == 4
+    assert record["recipe"] == other_record["recipe"]
+    assert arrays.keys() == others.keys()
+    for name, expected_values in others.items():
+        # Norms, as rounding may turn a single ReLU off or on and so move a few gradients a little.
+        difference = np.linalg.norm(arrays[name] - expected_values)
+        norm = np.linalg.norm(expected_values)
+        if "/adam/" in name:
+            allowed = 0.1 * norm  # 0.06 seen on a CPU
+        else:
+            adam_steps = 0.02 * train.LEARNING_RATE * np.sqrt(expected_values.size)
+            allowed = 1e-4 * norm + adam_steps
+        assert difference <= allowed, name
+
+
+def test_two_devices_learn_what_one_learns(one_device, tmp_path):
+    project = new_project(tmp_path)
+    code, out, err = run(project, DEVICES="2")
+    assert code == 0, err
+    assert "2 devices with 2 faces of a step each" in out
+    assert_learned_alike(project, one_device)
+
+
+def test_workers_learn_what_one_device_learns_also_after_one_was_killed(one_device, tmp_path):
+    project = new_project(tmp_path)
+    chief, other = start_workers(project)
+    wait_for_steps(project, 2, (chief, other))
+    other.kill()
+    killed = time.time()
+    (code, _, err), _ = finish((chief, other), timeout=90)
+    assert time.time() - killed < 60
+    assert code == 1
+    assert err.strip().splitlines()[-1].startswith("train.py: another worker was lost")
+    assert "the same command on all workers goes on" in err
+    assert "Traceback" not in err
+
+    (code, out, err), (other_code, other_out, other_err) = finish(start_workers(project))
+    assert (code, other_code) == (0, 0), err + other_err
+    for text in (out, other_out):
+        assert re.search(r"from step [123] to step 4", text)
+    assert "worker 0 of 2, the chief" in out
+    assert (project.output / "report.md").read_text() in out
+    assert "PSNR" not in other_out
+    assert_learned_alike(project, one_device)
+
+
+def test_parts_of_a_batch_put_together_are_the_batch(face_folder):
+    faces = TrainingFaces(find_faces(face_folder), 6, 32, smallest_crop=0.9, mirror=True)
+    whole = next(faces.batches(1))
+    parts = [next(faces.batches(1, part, 3)) for part in range(3)]
+    for tensor, *others in zip(whole, *parts, strict=True):
+        np.testing.assert_array_equal(tensor, np.concatenate(others))
+
+
+def test_dropout_draws_other_masks_on_every_replica(monkeypatch):
+    masks = []
+    for replica in (0, 0, 1):
+        context = types.SimpleNamespace(replica_id_in_sync_group=replica)
+        monkeypatch.setattr(tf.distribute, "get_replica_context", lambda context=context: context)
+        layer = hardware_devices._Dropout(0.25, seed=3)
+        masks.append(layer(np.ones((100, 100), "float32"), training=True).numpy())
+        np.testing.assert_array_equal(layer(np.ones((2, 2), "float32")), 1.0)
+    np.testing.assert_array_equal(masks[0], masks[1])
+    assert np.mean((masks[0] == 0) & (masks[2] == 0)) == pytest.approx(0.25**2, abs=0.02)
+    assert masks[2].mean() == pytest.approx(1.0, abs=0.03)
+
+
+GOOD = {"cluster": {"worker": ["a:1", "b:2"]}, "task": {"type": "worker", "index": 1}}
+
+
+def test_tf_config_gives_the_place_of_a_worker(monkeypatch):
+    monkeypatch.delenv("TF_CONFIG", raising=False)
+    assert hardware_devices.read_tf_config() == (0, 1)
+    monkeypatch.setenv("TF_CONFIG", json.dumps(GOOD))
+    assert hardware_devices.read_tf_config() == (1, 2)
+    with_chief = {"cluster": {"chief": ["c:3"], **GOOD["cluster"]}, "task": GOOD["task"]}
+    monkeypatch.setenv("TF_CONFIG", json.dumps(with_chief))
+    assert hardware_devices.read_tf_config() == (2, 3)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "{",
+        "[]",
+        "{}",
+        json.dumps({"cluster": GOOD["cluster"]}),
+        json.dumps(GOOD | {"cluster": {"worker": ["a", "b"]}}),
+        json.dumps(GOOD | {"cluster": {"worker": {"a:1": 1}}}),
+        json.dumps(GOOD | {"task": {"type": "worker", "index": 2}}),
+        json.dumps(GOOD | {"task": {"type": "evaluator", "index": 0}}),
+    ],
+)
+def test_a_malformed_tf_config_is_named(monkeypatch, text):
+    monkeypatch.setenv("TF_CONFIG", text)
+    with pytest.raises(Mistake, match="TF_CONFIG must have the form") as raised:
+        hardware_devices.read_tf_config()
+    assert "\n" not in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    ("batch_size", "precision", "message"),
+    [(4, "float32", "BATCH_SIZE .* multiple of 3, not 4"), (6, "float16", "set PRECISION")],
+)
+def test_what_several_devices_cannot_do_is_named(monkeypatch, batch_size, precision, message):
+    monkeypatch.setattr(
+        hardware_devices.Devices,
+        "_choose_strategy",
+        lambda self: types.SimpleNamespace(num_replicas_in_sync=3),
+    )
+    with pytest.raises(Mistake, match=message):
+        hardware_devices.Devices(batch_size, precision)
+
+
+def test_workers_that_differ_are_told_in_what(monkeypatch):
+    chief, other = (hardware_devices.Devices(4, "float32") for _ in range(2))
+    seen = []
+    for worker, devices, step in ((0, chief, 6), (1, other, 0)):
+        devices.worker, devices.workers, devices.replicas = worker, 2, 2
+
+        def of_all_workers(digests):
+            seen.append(digests)
+            return np.array([seen[0], digests], np.float32)
+
+        monkeypatch.setattr(devices, "_of_all_workers", of_all_workers)
+        if worker == 0:
+            devices.check_alike({"step": step, "SEED": 0})
+        else:
+            with pytest.raises(Mistake, match="workers 1 and 0 differ in step: .* share"):
+                devices.check_alike({"step": step, "SEED": 0})
+
+
+def test_a_signal_to_another_worker_stops_this_one():
+    answers = iter([0, int(signal.SIGTERM)])
+    with StopSignals(lambda number: number or next(answers)) as stop:
+        stop.check()
+        assert list(stop.watch([1, 2])) == [1, 2]  # alone while the others wait: asks nobody
+        with pytest.raises(Stopped) as stopped:
+            stop.check()
+    assert stopped.value.exit_code == 128 + signal.SIGTERM

@@ -1,0 +1,207 @@
+import os
+import shutil
+
+import numpy as np
+import pytest
+
+import train
+from data import TrainingFaces
+from errors import Mistake
+from imaging import index as index_module
+from imaging import lists
+from imaging.lists import FaceList, find_faces
+
+NAMES = (
+    *("a/2.jpg", "a/1.jpg", "a/b.jpg", "a/b/c.jpg", "a/c.JPG", "a-x/1.png", "a.x/1.png"),
+    *("b/deep/er/1.jpg", "top.jpg", "é/ü.jpg", "€/𝄞.jpg", "with\nbreak/1.jpg"),
+)
+
+
+def make(folder, *names):
+    for name in names:
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).touch()
+    return folder
+
+
+@pytest.fixture
+def index(tmp_path, monkeypatch):
+    """Every list gets an index, in a cache of its own; a function says whether one was used."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.setattr(lists, "INDEX_FROM", 1)
+    monkeypatch.setattr(index_module, "SETTLED", 0)
+    listed, list_images = [], lists._list_images
+
+    def spy(root, now):
+        listed.append(root)
+        return list_images(root, now)
+
+    monkeypatch.setattr(lists, "_list_images", spy)
+
+    def find(folder):
+        """Return (names, whether they came from the index)."""
+        listed.clear()
+        names = [os.fsdecode(name) for name in find_faces(folder).names()]
+        return names, not listed
+
+    return find
+
+
+# --- The list ---
+
+
+def test_the_order_is_that_of_the_whole_path(tmp_path):
+    folder = make(tmp_path / "faces", *NAMES, "a/notes.txt", ".jpg")
+    paths = find_faces(folder)
+    expected = sorted((folder / name for name in NAMES), key=lambda path: path.as_posix())
+    assert list(paths) == expected
+    assert [paths[i] for i in range(len(paths))] == expected
+    assert (paths[-1], paths[np.int64(2)]) == (expected[-1], expected[2])
+    assert list(paths[2:9:3]) == expected[2:9:3]
+    assert list(paths[2:9:3][1:]) == expected[2:9:3][1:]
+    for position in (len(NAMES), -len(NAMES) - 1):
+        with pytest.raises(IndexError):
+            paths[position]
+
+
+def test_names_that_are_not_utf_8_are_found(tmp_path):
+    try:
+        make(tmp_path, os.fsdecode(b"a/\xff.jpg"))
+    except OSError:
+        pytest.skip("this file system takes UTF-8 alone")
+    paths = find_faces(tmp_path)
+    assert paths[0].is_file()
+    assert list(paths.names()) == [b"a/\xff.jpg"]
+
+
+def test_identities_are_folders_and_split_the_list(tmp_path):
+    paths = find_faces(make(tmp_path, *NAMES))
+    folders = {path.parent.relative_to(tmp_path).as_posix() for path in paths}
+    assert {identity or "." for identity in paths.identities()} == folders
+    outside, inside = paths.split(["a", ""])
+    assert sorted(path.name for path in inside) == ["1.jpg", "2.jpg", "b.jpg", "c.JPG", "top.jpg"]
+    assert sorted([*outside, *inside]) == sorted(paths)
+    assert inside.identities() == ["", "a"]
+    assert outside.split(["a"])[1].identities() == []
+
+
+def test_an_image_takes_little_memory():
+    names = [b"n%06d/%04d_01.jpg" % (i // 300, i % 300) for i in range(60_000)]
+    folders, folder_of, joined, ends = lists._pack(list(names))
+    paths = FaceList(None, folders, folder_of, joined, ends)
+    assert list(paths.names()) == names
+    assert (len(joined) + folder_of.nbytes + ends.nbytes + paths._chosen.nbytes) / 60_000 <= 30
+
+
+def test_batches_are_those_of_a_plain_list(face_folder):
+    paths = find_faces(face_folder)
+    streams = [TrainingFaces(p, 4, smallest_crop=0.9, mirror=True) for p in (paths, list(paths))]
+    for _, a, b in zip(range(6), *(stream.batches() for stream in streams), strict=False):
+        for of_list, of_paths in zip(a, b, strict=True):
+            np.testing.assert_array_equal(of_list, of_paths)
+
+
+def test_people_in_training_and_validation_are_named(face_folder, tmp_path, monkeypatch):
+    other = tmp_path / "other"
+    shutil.copytree(face_folder / "n000003", other / "again" / "n000003")
+    monkeypatch.setattr(train, "TRAIN_DIR", face_folder)
+    monkeypatch.setattr(train, "VALIDATION_DIR", other)
+    monkeypatch.setattr(train, "PRECISION", "float32")  # else it would stay 16 bits in later tests
+    monkeypatch.setattr(train, "OUTPUT_DIR", tmp_path / "output")
+    with pytest.raises(Mistake, match="1 identities are in both .*faces and .*other.*n000003"):
+        train.main()
+    lists.check_identities_apart(*find_faces(face_folder).split(["n000002"]))
+
+
+# --- The index ---
+
+
+def test_a_later_start_reads_the_index(index, tmp_path):
+    folder = make(tmp_path / "faces", *NAMES)
+    first, from_index = index(folder)
+    assert not from_index
+    assert index(folder) == (first, True)
+    assert index(tmp_path / "faces" / "..") == (["faces/" + name for name in first], False)
+    assert not any(path.suffix == ".npz" for path in folder.rglob("*"))
+
+
+def move(folder):
+    (folder / "a/1.jpg").rename(folder / "a/9.jpg")
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda folder: make(folder, "b/deep/er/2.jpg"),
+        lambda folder: make(folder, "new/1.jpg"),
+        lambda folder: (folder / "b/deep/er/1.jpg").unlink(),
+        lambda folder: shutil.rmtree(folder / "b"),
+        move,
+    ],
+)
+def test_a_change_is_noticed(index, tmp_path, change):
+    folder = make(tmp_path / "faces", *NAMES)
+    before, _ = index(folder)
+    change(folder)
+    after, from_index = index(folder)
+    assert not from_index
+    expected = (path.relative_to(folder).as_posix() for path in folder.rglob("*.*"))
+    assert after == sorted(name for name in expected if (folder / name).is_file())
+    assert after != before
+    assert index(folder) == (after, True)
+
+
+def test_a_folder_with_its_old_time_set_back_is_noticed(index, tmp_path):
+    folder = make(tmp_path / "faces", *NAMES)
+    index(folder)
+    status = (folder / "a").stat()
+    move(folder)
+    os.utime(folder / "a", ns=(status.st_atime_ns, status.st_mtime_ns))
+    assert "a/9.jpg" in index(folder)[0]
+
+
+def test_a_folder_that_just_changed_is_listed_again(index, tmp_path, monkeypatch):
+    monkeypatch.setattr(lists, "SETTLED", 60 * 10**9)
+    folder = make(tmp_path / "faces", *NAMES)
+    names, _ = index(folder)
+    assert index(folder) == (names, False)
+
+
+def test_a_damaged_index_is_replaced(index, tmp_path):
+    folder = make(tmp_path / "faces", *NAMES)
+    names, _ = index(folder)
+    path = lists.index_path(folder)
+    content = path.read_bytes()
+    for size in (0, 1, 30, len(content) // 2, len(content) - 1):
+        path.write_bytes(content[:size])
+        assert index(folder) == (names, False)
+        assert index(folder) == (names, True)
+    flipped = bytearray(content)
+    flipped[content.index(b"1.jpg")] ^= 1
+    path.write_bytes(flipped)
+    assert index(folder) == (names, False)
+
+
+def test_an_index_that_cannot_be_written_is_done_without(index, tmp_path, capsys):
+    folder = make(tmp_path / "faces", *NAMES)
+    (tmp_path / "cache").touch()
+    names, _ = index(folder)
+    assert index(folder) == (names, False)
+    assert "is not kept for later starts" in capsys.readouterr().out
+
+
+def test_small_folders_get_no_index(index, tmp_path, monkeypatch):
+    monkeypatch.setattr(lists, "INDEX_FROM", len(NAMES) + 1)
+    index(make(tmp_path / "faces", *NAMES))
+    assert not (tmp_path / "cache").exists()
+
+
+def test_linked_folders_are_followed_but_not_in_circles(tmp_path):
+    (tmp_path / "disk" / "a").mkdir(parents=True)
+    (tmp_path / "disk" / "a" / "1.jpg").touch()
+    faces = tmp_path / "faces"
+    faces.mkdir()
+    (faces / "train").symlink_to(tmp_path / "disk")
+    (tmp_path / "disk" / "a" / "back").symlink_to(faces)
+    (faces / "gone").symlink_to(tmp_path / "nowhere")
+    assert list(find_faces(faces)) == [faces / "train" / "a" / "1.jpg"]

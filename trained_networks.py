@@ -1,0 +1,157 @@
+"""A trained network as a file: saved, found again, and loaded, with the constants that made it."""
+
+import json
+import os
+import platform
+from pathlib import Path
+
+import keras
+
+from errors import Mistake
+from files import whole
+from model import build_unet
+
+RUNS = "output"  # where networks are looked for: OUTPUT_DIR of train.py
+FILE_NAME = "model.keras"  # what a finished training calls its network
+BEST = "checkpoints/best.keras"  # what an unfinished one has
+CONFIG = "config.json"  # lies in the run's folder
+
+
+# --- Saving ----------------------------------------------------------------------------------
+
+
+def save_network(unet, path):
+    """Write the U-Net as a float32 `.keras` file, whatever precision it was trained in.
+
+    Raises:
+        Mistake: the disk is full or not writable; a file saved before stays as it is.
+    """
+    policy = keras.config.dtype_policy()
+    keras.config.set_dtype_policy("float32")
+    try:
+        network = build_unet(unet.input_shape[1])
+    finally:
+        keras.config.set_dtype_policy(policy)
+    network.set_weights(unet.get_weights())
+    try:
+        with whole(path) as unfinished:
+            network.save(unfinished)
+    except OSError as error:
+        raise Mistake(f"cannot save {path}: {error.strerror or error}") from error
+
+
+def write_config(path, constants, recipe, device):
+    """Write what made a result: constants, what they resolved to, the hardware, the versions.
+
+    Args:
+        path: `Path` of the JSON file.
+        constants: {name: value} of a command; values that JSON does not know become strings.
+        recipe: what the training's constants resolved to, see `training.constants.recipe_of`.
+        device: a line about the hardware.
+    """
+    packages = {name: __import__(name).__version__ for name in ("tensorflow", "keras", "numpy")}
+    config = {
+        "constants": constants,
+        "recipe": recipe,
+        "device": device,
+        "versions": {
+            "python": platform.python_version(),
+            **packages,
+            "platform": platform.platform(),
+        },
+    }
+    with whole(path) as unfinished:
+        unfinished.write_text(json.dumps(config, indent=2, default=str) + "\n")
+
+
+# --- Finding and loading ---------------------------------------------------------------------
+
+
+def add_model_option(parser):
+    """Give an `argparse.ArgumentParser` the option --model; None stands for `newest_network`."""
+    parser.add_argument(
+        "-m",
+        "--model",
+        help=f"a .keras file (default: {RUNS}/{FILE_NAME}, or the newest {FILE_NAME} in "
+        f"subfolders of {RUNS}, or the best epoch of an unfinished training)",
+    )
+
+
+def newest_network(folder=RUNS):
+    """Find the network that was trained last in a folder.
+
+    Args:
+        folder: an output folder of `train.py`, or a folder of such folders.
+
+    Returns:
+        `Path` of a `model.keras`, or where no training has finished, of the best epoch's
+        `checkpoints/best.keras`; the folder's own, or else the newest below it.
+
+    Raises:
+        Mistake: there is none.
+    """
+    folder = Path(folder)
+    found = [p for name in (FILE_NAME, BEST) for p in folder.rglob(name) if os.path.isfile(p)]
+    if not found:
+        raise Mistake(f"there is no trained network in {folder}: run train.py first")
+    return max(
+        found,
+        key=lambda path: (path.name == FILE_NAME, run_of(path) == folder, path.stat().st_mtime_ns),
+    )
+
+
+def run_of(network):
+    """Return the output folder of the training that left a network, by the network's path."""
+    return network.parent if network.name == FILE_NAME else network.parents[1]
+
+
+def read_config(network):
+    """Return (constants, recipe) of the training that left a network, see `write_config`.
+
+    Args:
+        network: `Path`, see `newest_network`.
+
+    Raises:
+        Mistake: the run's `config.json` is missing or damaged.
+    """
+    path = run_of(network) / CONFIG
+    try:
+        config = json.loads(path.read_text())
+        return config["constants"], config["recipe"]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise Mistake(f"{path} is missing or damaged: {error}") from error
+
+
+def load_network(path):
+    """Load a trained U-Net in float32.
+
+    Args:
+        path: `.keras` file of a training or an export.
+
+    Returns:
+        `keras.Model` from lr_faces to sr_faces, both float32 (B, S, S, 3) in [-1, 1]; call it
+        with `training=False`.
+
+    Raises:
+        Mistake: the file is missing, unreadable, damaged, or maps something else than faces to
+            faces.
+    """
+    path = Path(path)
+    try:
+        path.open("rb").close()
+    except FileNotFoundError as error:
+        raise Mistake(f"there is no trained network {path}") from error
+    except OSError as error:
+        raise Mistake(f"cannot read the trained network {path}: {error.strerror}") from error
+    try:
+        network = keras.models.load_model(path, compile=False)
+        shapes = tuple(network.input_shape), tuple(network.output_shape)
+    except Exception as error:  # Keras raises many kinds for damaged files
+        reason = " ".join(str(error).split())[:200]
+        raise Mistake(f"{path} is not a whole .keras file: {reason}") from error
+    size = shapes[0][1] if len(shapes[0]) == 4 else None
+    if size is None or shapes != ((None, size, size, 3),) * 2:
+        raise Mistake(
+            f"{path} maps {shapes[0]} to {shapes[1]}; expected (None, S, S, 3) to the same"
+        )
+    return network

@@ -1,0 +1,122 @@
+"""Held-out faces at every low resolution: what a training is validated and reported on."""
+
+import dataclasses
+import hashlib
+
+import numpy as np
+
+import losses
+from data import degrade, to_faces
+from imaging.lists import load_faces
+from metrics import in_batches, measure
+
+
+class HeldOut:
+    """Held-out faces at every low resolution, with all that does not depend on the network.
+
+    Attributes:
+        hr_faces: float32 (N, H, W, 3).
+        identities: array of N labels.
+        bicubic: {(height, width): `Quality` of the bicubically enlarged faces}.
+    """
+
+    def __init__(self, hr_faces, identities, embed, low_resolutions, antialias=True):
+        """Degrade and embed the faces once.
+
+        Args:
+            hr_faces: float32 (N, H, W, 3) in [-1, 1].
+            identities: array of N labels.
+            embed: function from faces, float32 (B, H, W, 3), to embeddings, (B, E).
+            low_resolutions: (height, width) pairs in pixels.
+            antialias: see `data.degrade`.
+        """
+        self.hr_faces = np.asarray(hr_faces)
+        self.identities = identities
+        self._embed = embed
+        self._hr_embeddings = in_batches(self._embed, self.hr_faces)
+        self._antialias = antialias
+        self.bicubic = {
+            size: self._measure(self.lr_faces(size)) for size in map(tuple, low_resolutions)
+        }
+
+    @property
+    def fingerprint(self):
+        """A line that tells sets of faces apart."""
+        return hashlib.sha256(self.hr_faces.tobytes()).hexdigest()[:16]
+
+    def lr_faces(self, low_resolution):
+        """Return the faces reduced to one low resolution and enlarged, float32 (N, H, W, 3)."""
+        return degrade(self.hr_faces, low_resolution, self._antialias).numpy()
+
+    def measure(self, super_resolve, watch=iter):
+        """Return {(height, width): `Quality`} of a network's results.
+
+        Args:
+            super_resolve: function from lr_faces to sr_faces, both float32 (B, H, W, 3).
+            watch: wraps the iterable of low resolutions; it may raise to stop in between.
+        """
+        return {
+            size: self._measure(in_batches(super_resolve, self.lr_faces(size)))
+            for size in watch(list(self.bicubic))
+        }
+
+    def _measure(self, faces):
+        return measure(
+            faces,
+            self.hr_faces,
+            in_batches(self._embed, faces),
+            self._hr_embeddings,
+            self.identities,
+        )
+
+
+def mean_loss(quality, pixel_weight, embedding_weight):
+    """Return the mean over low resolutions of the total loss of {(height, width): `Quality`}."""
+    return float(
+        np.mean(
+            [
+                losses.total_loss(q.pixel, q.embedding, pixel_weight, embedding_weight)
+                for q in quality.values()
+            ]
+        )
+    )
+
+
+def quality_rows(bicubic, sr):
+    """Return one flat dict per low resolution: its name, `bicubic_psnr`, `sr_psnr` and so on."""
+    return [
+        {"low_resolution": f"{size[0]}x{size[1]}"}
+        | {f"bicubic_{name}": value for name, value in dataclasses.asdict(bicubic[size]).items()}
+        | {f"sr_{name}": value for name, value in dataclasses.asdict(sr[size]).items()}
+        for size in sr
+    ]
+
+
+def quality_table(held_out, sr):
+    """Return a Markdown table of bicubic beside SR at every low resolution.
+
+    Args:
+        held_out: `HeldOut` faces.
+        sr: {(height, width): `Quality`} of the super-resolved faces.
+    """
+    lines = [
+        f"{len(held_out.hr_faces)} faces of {len(set(held_out.identities))} people not trained "
+        "on, bicubic -> SR",
+        "",
+        "| low resolution | PSNR (dB) | SSIM | identity similarity | rank-1 (%) |",
+        "|---|---|---|---|---|",
+    ]
+    for size, q in sr.items():
+        b = held_out.bicubic[size]
+        lines.append(
+            f"| {size[0]}x{size[1]} | {b.psnr:.2f} -> {q.psnr:.2f} | {b.ssim:.3f} -> {q.ssim:.3f} "
+            f"| {b.similarity:.3f} -> {q.similarity:.3f} | {b.rank1:.1f} -> {q.rank1:.1f} |"
+        )
+    return "\n".join(lines)
+
+
+def load_held_out(paths, count, image_size, embed, low_resolutions, antialias, unreadable):
+    """Return `HeldOut` of a fixed choice of faces; files that cannot be read join `unreadable`."""
+    pixels, identities, failed = load_faces(paths, count, image_size)
+    unreadable.update(failed)
+    return HeldOut(to_faces(pixels), identities, embed, low_resolutions, antialias)
