@@ -5,17 +5,13 @@ picture quality, identification and verification, under the FaceNet of the loss 
 recogniser that the loss never saw.
 """
 
+from hardware.precision import use_hardware
+
 import functools
 import itertools
 import json
-import os
 import sys
 from pathlib import Path
-
-# oneDNN makes float32 convolutions much faster; TensorFlow itself uses it on newer CPUs alone.
-os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
-
-from hardware.precision import use_hardware
 
 import numpy as np
 import tensorflow as tf

@@ -1,5 +1,7 @@
 """Super-resolve pictures of faces with a trained network: `python super_resolve.py face.png`."""
 
+from hardware.precision import use_hardware
+
 import argparse
 import csv
 import dataclasses
@@ -9,11 +11,6 @@ import re
 import sys
 import warnings
 from pathlib import Path
-
-# oneDNN makes float32 convolutions much faster; TensorFlow itself uses it on newer CPUs alone.
-os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
-
-from hardware.precision import use_hardware
 
 import numpy as np
 import tensorflow as tf

@@ -4,18 +4,14 @@ A run that was interrupted continues where it stopped when it is started again. 
 comes from stands beside it: (paper), (original) for the code of the original repository, (ours).
 """
 
-import functools
-import hashlib
-import os
-import time
-from pathlib import Path
-
-# oneDNN makes float32 convolutions much faster; TensorFlow itself uses it on newer CPUs alone.
-os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
-
 from hardware.convolutions import with_fast_convolutions
 from hardware.devices import Devices
 from hardware.precision import PRECISIONS, use_hardware
+
+import functools
+import hashlib
+import time
+from pathlib import Path
 
 import keras
 import tensorflow as tf
