@@ -5,6 +5,8 @@ gradients are averaged before the update, so that all replicas stay alike and le
 device with the same batch would. One process, the chief, writes the output.
 """
 
+from hardware.convolutions import with_fast_convolutions
+
 import contextlib
 import json
 import os
@@ -54,6 +56,7 @@ class Devices:
             Mistake: TF_CONFIG is malformed or its port is taken, `batch_size` cannot be
                 divided, or the precision is float16, which Keras cannot scale on many devices.
         """
+        self._precision = precision
         self.worker, self.workers = read_tf_config()
         self.is_chief = self.worker == 0
         self._strategy = self._choose_strategy()
@@ -98,9 +101,18 @@ class Devices:
         with _lost_workers_named(), self._strategy.scope():
             yield
 
-    def replicate(self, unet):
-        """Return a U-Net fit for these devices, to be called in `scope`; for one, the same."""
-        return unet if self.replicas == 1 else _synchronised(unet)
+    def fit(self, unet):
+        """Return a U-Net that computes the same, fit for these devices; to be called in `scope`."""
+        if self.replicas > 1:
+            unet = _synchronised(unet)
+        return unet if tf.config.list_physical_devices("GPU") else with_fast_convolutions(unet)
+
+    def build(self, optimizer, unet):
+        """Return an optimizer that is ready to update a U-Net, scaling losses for float16."""
+        if self._precision == "float16":
+            optimizer = keras.optimizers.LossScaleOptimizer(optimizer)
+        optimizer.build(unet.trainable_variables)
+        return optimizer
 
     def distribute(self, step):
         """Compile a training step for all devices.
@@ -109,8 +121,8 @@ class Devices:
             step: function from tensors whose first axis is the batch to {name: scalar}.
 
         Returns:
-            Function from this worker's part of the batch to the means over the whole batch. It
-            raises Mistake if another worker is lost.
+            Function from this worker's part of the batch to the means over the whole batch, still
+            on the device, see `fetch`. It raises Mistake if another worker is lost.
         """
         if self.replicas == 1:
             return tf.function(step)
@@ -127,12 +139,21 @@ class Devices:
         def step_of_worker(*batch):
             with _lost_workers_named():
                 values = compiled(*batch)
-                return {
-                    name: float(self._strategy.experimental_local_results(value)[0])
-                    for name, value in values.items()
-                }
+            return {
+                name: self._strategy.experimental_local_results(value)[0]
+                for name, value in values.items()
+            }
 
         return step_of_worker
+
+    def fetch(self, values):
+        """Return {name: scalar tensor}, or a list of such, with floats; it waits for their steps.
+
+        Raises:
+            Mistake: another worker was lost.
+        """
+        with _lost_workers_named():
+            return keras.tree.map_structure(float, values)
 
     def share_signal(self, number):
         """Return the number of a signal that this worker or, if none, another one received.
@@ -172,6 +193,25 @@ class Devices:
             row = tf.constant([numbers], tf.float32)
             rows = self._gather(row).numpy()
         return rows[:: self.replicas // self.workers]
+
+
+def scale_loss(optimizer, loss):
+    """Return what to differentiate for a loss: scaled for float16, shared out among replicas."""
+    # Keras adds up the gradients of all replicas; what is wanted is their mean.
+    replicas = tf.distribute.get_strategy().num_replicas_in_sync
+    return optimizer.scale_loss(loss) / replicas
+
+
+def apply_gradients(optimizer, gradients, variables):
+    """Update variables inside a compiled step, by gradients of `scale_loss`."""
+
+    def update(gradients):
+        optimizer.apply(gradients, variables)
+
+    if not tf.distribute.has_strategy():  # XLA cannot compile where replicas meet
+        # XLA fuses Adam's many passes over 48.7 million parameters into one.
+        update = tf.function(update, jit_compile=True)
+    update(gradients)
 
 
 def read_tf_config():

@@ -1,4 +1,4 @@
-"""A training's output folder: checkpoints, logs, validation and pictures, and how it goes on."""
+"""A training's output folder: what is validated, drawn, logged and saved, and how it goes on."""
 
 import dataclasses
 import json
@@ -12,40 +12,61 @@ from errors import Mistake
 from files import make_writable
 from imaging.sheets import sample_sheet
 from metrics import in_batches
-from trained_networks import save_network
+from trained_networks import CONFIG, save_network, write_config
 from training.checkpoints import load_newest_checkpoint, save_checkpoint
 from training.curves import save_curves
-from training.history import append_rows, cut_after
+from training.history import StepLog, append_rows, cut_after
 from training.validation import mean_loss, quality_rows, quality_table
 
 
 @dataclasses.dataclass(frozen=True)
-class Settings:
-    """What a run is told about its output.
+class Schedule:
+    """When a training does what, in steps.
 
     Attributes:
-        loss_weights: (pixel weight, embedding weight), to tell which epoch is best.
+        epochs: passes over the training faces.
+        steps_per_epoch: between validations.
+        batch_size: faces per step, of all devices together.
+        save_steps: between checkpoints and sample sheets inside an epoch.
         keep_checkpoints: number of newest checkpoints to keep.
-        sample_faces: number of held-out faces on a sample sheet.
-        sample_resolutions: (height, width) pairs in pixels on a sample sheet.
+        log_steps: losses of so many steps are fetched and written at once.
     """
 
-    loss_weights: tuple
+    epochs: int
+    steps_per_epoch: int
+    batch_size: int
+    save_steps: int
     keep_checkpoints: int
-    sample_faces: int
-    sample_resolutions: tuple
+    log_steps: int
+
+    @property
+    def total_steps(self):
+        """Steps of the whole training."""
+        return self.epochs * self.steps_per_epoch
 
 
 class Run:
-    """A training and its output folder: what is saved, logged and drawn, and how it goes on.
+    """A training and its output folder.
 
     Attributes:
         folder: `Path` of the output folder.
         step: training steps done.
+        schedule: `Schedule`.
+        log: `StepLog`.
     """
 
     def __init__(
-        self, folder, unet, optimizer, held_out, recipe, settings, unreadable, is_chief=True
+        self,
+        folder,
+        unet,
+        optimizer,
+        schedule,
+        held_out,
+        loss_weights,
+        samples,
+        recipe,
+        unreadable,
+        devices,
     ):
         """Start at step 0 in a folder, which is created.
 
@@ -53,43 +74,46 @@ class Run:
             folder: output folder.
             unet: `keras.Model` to train.
             optimizer: built optimizer of `unet`.
+            schedule: `Schedule`.
             held_out: `HeldOut` faces to validate on.
-            recipe: JSON-serialisable dict of all that shapes the training.
-            settings: `Settings`.
-            unreadable: {path: reason}, growing as files turn out to be damaged.
-            is_chief: False for other processes of the same training: they restore and count steps,
-                but validate, draw and write nothing.
+            loss_weights: those of `losses.total_loss`, to tell which epoch is best.
+            samples: (number of held-out faces, (height, width) pairs) on a sample sheet.
+            recipe: see `training.constants.recipe_of`.
+            unreadable: `Unreadable`, growing as files turn out to be damaged.
+            devices: `Devices`; only the chief validates, draws and writes.
 
         Raises:
             Mistake: the folder cannot be written to.
         """
         self.folder = Path(folder)
         self.step = 0
+        self.schedule = schedule
         self._unet = unet
         self._optimizer = optimizer
         self._held_out = held_out
+        self._loss_weights = loss_weights
+        self._samples = samples
         self._recipe = json.loads(json.dumps(recipe))
-        self._settings = settings
         self._unreadable = unreadable
+        self._devices = devices
+        self._is_chief = devices.is_chief
         self._validated_step = 0
         self._saved_step = 0
         self._best_loss = float("inf")
-        self._is_chief = is_chief
-        if is_chief:
+        if self._is_chief:
             for name in ("checkpoints", "samples", "logs"):
                 make_writable(self.folder / name)
-            self._writer = tf.summary.create_file_writer(str(self.folder / "logs"))
+        self.log = StepLog(
+            self.folder if self._is_chief else None, schedule.log_steps, devices.fetch
+        )
         self.super_resolve = tf.function(lambda faces: unet(faces, training=False))
 
     @property
-    def must_validate(self):
-        """Whether the held-out faces were not measured at this step yet."""
-        return self._is_chief and self.step > self._validated_step
+    def epoch(self):
+        """The epoch of the last step, counted from 1."""
+        return max(0, self.step - 1) // self.schedule.steps_per_epoch + 1
 
-    @property
-    def must_save(self):
-        """Whether this step has no checkpoint yet."""
-        return self._is_chief and self.step > self._saved_step
+    # --- Going on ---
 
     def restore(self, allow_changes=False):
         """Go back to the newest whole checkpoint, if there is one.
@@ -98,12 +122,12 @@ class Run:
             allow_changes: whether a checkpoint with another recipe is continued.
 
         Raises:
-            Mistake: see `load_newest_checkpoint`.
-            Mistake: the checkpoint belongs to a training with other constants.
+            Mistake: see `load_newest_checkpoint`; or the checkpoint belongs to a training with
+                other constants.
         """
-
-        def check(record):
-            before = record["recipe"]
+        checkpoint = load_newest_checkpoint(self.folder / "checkpoints")
+        if checkpoint is not None:
+            before = checkpoint.record["recipe"]
             changes = [
                 f"{name} was {before.get(name)!r} and is now {self._recipe.get(name)!r}"
                 for name in sorted(before.keys() | self._recipe.keys())
@@ -117,28 +141,45 @@ class Run:
                 )
             for change in changes:
                 print(f"Since the checkpoint, {change}")
-
-        record, messages = load_newest_checkpoint(
-            self.folder / "checkpoints", self._variables, check
-        )
-        for message in messages:
-            print(message)
-        if record is not None:
-            self.step = self._saved_step = record["step"]
-            self._validated_step = record["validated_step"]
-            if (
-                record["recipe"] == self._recipe
-                and record["held_out"] == self._held_out.fingerprint
-            ):
-                self._best_loss = record["best_loss"]  # else it cannot be compared
+            checkpoint.assign(self._variables)
+            self.step = self._saved_step = checkpoint.record["step"]
+            self._validated_step = checkpoint.record["validated_step"]
+            if not changes and checkpoint.record["held_out"] == self._held_out.fingerprint:
+                self._best_loss = checkpoint.record["best_loss"]  # else it cannot be compared
         if self._is_chief:
             cut_after(self.folder / "history.csv", self.step)
             cut_after(self.folder / "validation.csv", self._validated_step)
+
+    def begin(self, constants, device, facenet, faces):
+        """Check that all workers are about to do the same; write and print what makes the run.
+
+        Args:
+            constants: {name: value} of `train.py`.
+            device: a line about the hardware.
+            facenet: a line about the FaceNet of the loss.
+            faces: a line about the faces.
+
+        Raises:
+            Mistake: another worker has other constants, faces or another step.
+        """
+        self._devices.check_alike({"step": self.step, **self._recipe})
+        if self._is_chief:
+            write_config(self.folder / CONFIG, constants, self._recipe, device)
+        parameters, precision = self._unet.count_params(), self._recipe["precision"]
+        print(
+            f"U-Net    {parameters:,} parameters, computing in {precision}\n"
+            f"FaceNet  {facenet}\n"
+            f"Device   {device}\n"
+            f"Faces    {faces}\n"
+            f"Output   {self.folder}, from step {self.step} to step {self.schedule.total_steps}",
+            flush=True,
+        )
 
     def save(self):
         """Write a checkpoint, see `save_checkpoint`, and the list of unreadable files."""
         if not self._is_chief:
             return
+        self.log.flush()
         record = {
             "step": self.step,
             "validated_step": self._validated_step,
@@ -146,50 +187,67 @@ class Run:
             "held_out": self._held_out.fingerprint,
             "recipe": self._recipe,
         }
-        folder = self.folder / "checkpoints"
-        save_checkpoint(folder, self.step, self._variables, record, self._settings.keep_checkpoints)
+        save_checkpoint(
+            self.folder / "checkpoints",
+            self.step,
+            self._variables,
+            record,
+            self.schedule.keep_checkpoints,
+        )
         self._saved_step = self.step
-        self._name_unreadable()
+        self._unreadable.write(self.folder / "unreadable.txt")
+
+    @property
+    def _variables(self):
+        """All that training changes: weights, batch statistics, dropout seeds, Adam's slots."""
+        return [*self._unet.variables, *self._optimizer.variables]
+
+    # --- What is done between steps ---
 
     def count_step(self, values):
-        """Count a step and write its losses to `history.csv` and TensorBoard.
-
-        Args:
-            values: {name: float}.
+        """Count a step whose losses are {name: scalar tensor}.
 
         Raises:
-            Mistake: a loss is NaN or infinite; the step is neither counted nor written.
+            Mistake: the loss became NaN or infinite at this step or one of the last.
         """
-        if not np.isfinite(list(values.values())).all():
-            raise Mistake(
-                f"the loss became {values['total']} at step {self.step + 1}, so the training "
-                f"stopped; the checkpoints in {self.folder / 'checkpoints'} are from before. "
-                "Lower LEARNING_RATE and set CONTINUE_WITH_CHANGES = True to go on from there"
-            )
         self.step += 1
+        self.log.add(self.step, self.schedule.batch_size, values)
+
+    def catch_up(self, watch):
+        """Validate, draw and save what is due at this step and was not done yet.
+
+        Args:
+            watch: wraps the iterable of low resolutions; it may raise to stop in between.
+        """
         if not self._is_chief:
             return
-        append_rows(self.folder / "history.csv", [{"step": self.step, **values}])
-        with self._writer.as_default(self.step):
-            for name, value in values.items():
-                tf.summary.scalar(f"train/{name}", value)
+        ends_epoch = self.step % self.schedule.steps_per_epoch == 0
+        if ends_epoch and self.step > self._validated_step:
+            self.log.flush()
+            self.validate(watch)
+        elif self.step % self.schedule.save_steps or self.step <= self._saved_step:
+            return
+        self.log.flush()
+        self.draw()
+        self.save()
+        self.log.flush()
 
     def validate(self, watch):
         """Measure the held-out faces, log them, and keep the network if it is the best so far.
 
         Args:
-            watch: wraps the iterable of low resolutions; it may raise to stop in between.
+            watch: see `catch_up`.
         """
         quality = self._held_out.measure(self.super_resolve, watch)
         rows = quality_rows(self._held_out.bicubic, quality)
-        loss = mean_loss(quality, *self._settings.loss_weights)
+        loss = mean_loss(quality, **self._loss_weights)
         append_rows(self.folder / "validation.csv", [{"step": self.step, **row} for row in rows])
-        with self._writer.as_default(self.step):
-            tf.summary.scalar("validation/total", loss)
-            for row in rows:
-                for name in ("psnr", "ssim", "similarity", "rank1"):
-                    tf.summary.scalar(f"{name}/{row['low_resolution']}", row[f"sr_{name}"])
-        self._writer.flush()
+        self.log.scalars(self.step, {"validation/total": loss})
+        for row in rows:
+            for name in ("psnr", "ssim", "similarity", "rank1"):
+                tag = f"{name}/{row['low_resolution']}"
+                self.log.scalars(self.step, {tag: row[f"sr_{name}"]})
+        self.log.show()
         if loss < self._best_loss:
             self._best_loss = loss
             save_network(self._unet, self.folder / "checkpoints" / "best.keras")
@@ -197,11 +255,10 @@ class Run:
 
     def draw(self):
         """Write the sample sheet of this step and the curves so far."""
-        hr_faces = self._held_out.hr_faces
-        count = min(self._settings.sample_faces, len(hr_faces))
-        chosen = np.linspace(0, len(hr_faces) - 1, count).astype(int)
+        hr_faces, (count, low_resolutions) = self._held_out.hr_faces, self._samples
+        chosen = np.linspace(0, len(hr_faces) - 1, min(count, len(hr_faces))).astype(int)
         columns = []
-        for size in self._settings.sample_resolutions:
+        for size in low_resolutions:
             lr_faces = self._held_out.lr_faces(size)[chosen]
             sr_faces = in_batches(self.super_resolve, lr_faces)
             group = f"{size[0]}x{size[1]}"
@@ -213,33 +270,21 @@ class Run:
         sheet.save(self.folder / "samples" / f"step_{self.step:08d}.png")
         save_curves(self.folder)
 
-    def report(self, held_out, watch):
+    def report(self, held_out, count, watch):
         """Save the trained network, and measure it at every low resolution.
 
         Args:
-            held_out: `HeldOut` faces.
-            watch: see `validate`.
+            held_out: `HeldOutFaces`.
+            count: number of faces to measure.
+            watch: see `catch_up`.
         """
+        if not self._is_chief:
+            return
+        held_out = held_out.take(count)
         save_network(self._unet, self.folder / "model.keras")
         quality = held_out.measure(self.super_resolve, watch)
         table = quality_table(held_out, quality)
         (self.folder / "report.md").write_text(table + "\n")
         print(f"\n{table}\n")
-        if count := self._name_unreadable():
+        if count := self._unreadable.write(self.folder / "unreadable.txt"):
             print(f"{count} unreadable files, named in {self.folder / 'unreadable.txt'}")
-
-    def _name_unreadable(self):
-        """Add the files that could not be read to `unreadable.txt`; return how many it names."""
-        path = self.folder / "unreadable.txt"
-        style = {"encoding": "utf-8", "errors": "backslashreplace"}
-        known = path.read_text(**style).splitlines() if path.exists() else []
-        new = [" ".join(reason.split()) for reason in list(self._unreadable.values())]
-        lines = list(dict.fromkeys(known + new))
-        if lines:
-            path.write_text("\n".join(lines) + "\n", **style)
-        return len(lines)
-
-    @property
-    def _variables(self):
-        """All that training changes: weights, batch statistics, dropout seeds, Adam's slots."""
-        return [*self._unet.variables, *self._optimizer.variables]
