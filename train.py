@@ -12,18 +12,19 @@ from pathlib import Path
 
 import keras
 import tensorflow as tf
-from tqdm import tqdm
 
 import data
 import losses
+from console.progress import progress
 from errors import tell
 from facenet import EMBEDDED_WEIGHTS, FaceNet
 from files import make_writable
 from imaging.lists import split_faces
 from model import build_unet, start_from_input
-from training.constants import check, recipe_of
+from trained_networks import take_weights
+from training.constants import check, recipe_of, schedule_of
 from training.identity_view import IdentityView
-from training.run import Run, Schedule
+from training.run import Run
 from training.signals import Stopped, StopSignals
 from training.validation import HeldOutFaces
 
@@ -49,6 +50,7 @@ LEARNING_RATE = 2e-4  # of Adam, at the start (original)
 COSINE_DECAY = True  # from LEARNING_RATE to 0; False keeps it constant, as the original (ours)
 ADAM_BETA_1 = 0.5  # (original)
 START_FROM_INPUT = True  # the untrained network returns its input; original: noise (ours)
+START_WEIGHTS = None  # or the .keras file of a trained network, to begin from it (ours)
 SEED = 0  # of weights, dropout, order and degradation: the same seed, the same run
 
 # --- Loss weights ---
@@ -57,6 +59,7 @@ EMBEDDING_WEIGHT = 0.05  # original: 1.0, without gradient; with it, see docs/re
 IDENTITY_BLUR = 0.3  # of a low-resolution pixel: how FaceNet sees faces (ours)
 
 # --- Hardware ---
+XLA = "auto"  # whether a step becomes one program: True, False, or "auto": on a GPU
 PRECISION = "auto"  # "float32", "bfloat16", "float16", or "auto": 16 bits where hardware gains
 
 # --- Output ---
@@ -64,7 +67,8 @@ VALIDATION_FACES = 16  # held-out faces measured after each epoch
 REPORT_FACES = 96  # held-out faces in the table at the end
 SAMPLE_FACES = 8  # held-out faces on the sample sheets
 SAMPLE_RESOLUTIONS = ((7, 6), (11, 8), (14, 12), (16, 16), (21, 15))  # on the sample sheets
-SAVE_STEPS = 60  # between checkpoints and sample sheets inside an epoch; 1000 for long ones
+SAMPLE_STEPS = 60  # between sample sheets inside an epoch; 1000 for long ones
+SAVE_MINUTES = 10  # between checkpoints inside an epoch; one is written after each, too
 LOG_STEPS = 10  # whose losses are fetched from the device and written at once
 KEEP_CHECKPOINTS = 3  # newest ones kept, 584 MB each
 CONTINUE_WITH_CHANGES = False  # let a run go on although constants were changed since
@@ -86,7 +90,7 @@ def train_step(
         hr_faces: float32 (B, H, W, 3) in [-1, 1], what they should become.
         low_resolutions: int32 (B, 2), height and width in pixels of each low-resolution face.
         pixel_weight: weight of the pixel loss.
-        embedding_weight: weight of the embedding loss.
+        embedding_weight: weight of the embedding loss; with 0, FaceNet is not asked at all.
 
     Returns:
         {"total", "pixel", "embedding", "learning_rate"}: float32 scalars of this update.
@@ -94,9 +98,11 @@ def train_step(
     with tf.GradientTape() as tape:
         sr_faces = unet(lr_faces, training=True)
         pixel = losses.pixel_loss(sr_faces, hr_faces)
-        sr_embeddings = identity(sr_faces, low_resolutions)
-        hr_embeddings = identity(hr_faces, low_resolutions)
-        embedding = losses.embedding_loss(sr_embeddings, hr_embeddings)
+        embedding = tf.constant(0.0)
+        if embedding_weight:
+            sr_embeddings = identity(sr_faces, low_resolutions)
+            hr_embeddings = identity(hr_faces, low_resolutions)
+            embedding = losses.embedding_loss(sr_embeddings, hr_embeddings)
         total = losses.total_loss(pixel, embedding, pixel_weight, embedding_weight)
         scaled = scale_loss(optimizer, total)  # for float16 and for several devices
     gradients = tape.gradient(scaled, unet.trainable_variables)
@@ -134,16 +140,15 @@ def train(run, batches, step_fn, stop):
         Mistake: a loss is NaN or infinite; the checkpoints before it are whole.
     """
     total_steps = run.schedule.total_steps
-    with tqdm(total=total_steps, initial=run.step, unit="step", mininterval=0.5) as progress:
+    with progress(total_steps, "step", run.step) as bar:
         while True:
             run.catch_up(stop.watch)  # with the validation, sheets and checkpoint of this step
             if run.step >= total_steps:
                 return
             stop.check()
             run.count_step(step_fn(*next(batches)))
-            progress.set_description(f"epoch {run.epoch}", refresh=False)
-            progress.set_postfix_str(run.log.line, refresh=False)
-            progress.update()
+            bar.note(f"epoch {run.epoch}", run.log.line)
+            bar.update(1)
 
 
 def main():
@@ -156,7 +161,7 @@ def main():
     """
     constants = check(globals())
     precision, device = use_hardware(PRECISION)
-    devices = Devices(BATCH_SIZE, precision)
+    devices = Devices(BATCH_SIZE, precision, XLA)
     if devices.is_chief:
         make_writable(OUTPUT_DIR)  # before anything that takes long
     with StopSignals(devices.share_signal) as stop:
@@ -166,15 +171,15 @@ def main():
         faces = data.TrainingFaces(
             training_list, BATCH_SIZE, IMAGE_SIZE, **degradation, **augmentation
         )
-        schedule = Schedule(
-            EPOCHS, faces.steps_per_epoch, BATCH_SIZE, SAVE_STEPS, KEEP_CHECKPOINTS, LOG_STEPS
-        )
+        schedule = schedule_of(constants, faces.steps_per_epoch)
 
         with devices.scope():
             facenet = FaceNet(FACENET_WEIGHTS, FACENET_INPUT)
             unet = build_unet(IMAGE_SIZE, SEED)
             recipe = recipe_of(constants, precision, facenet, unet, training_list)
-            if START_FROM_INPUT:
+            if START_WEIGHTS is not None:
+                take_weights(unet, START_WEIGHTS)
+            elif START_FROM_INPUT:
                 start_from_input(unet)
             unet = devices.fit(unet)
             learning_rate = decayed(LEARNING_RATE, schedule.total_steps, COSINE_DECAY)

@@ -2,6 +2,7 @@
 
 from hardware.precision import PRECISIONS
 
+import dataclasses
 import hashlib
 
 from errors import (
@@ -35,6 +36,7 @@ SHAPING = {
     "COSINE_DECAY": SWITCH,
     "ADAM_BETA_1": number(0, 0.9999),
     "START_FROM_INPUT": SWITCH,
+    "START_WEIGHTS": optional(PATH),
     "SEED": integer(0),
     "PIXEL_WEIGHT": number(0),
     "EMBEDDING_WEIGHT": number(0),
@@ -53,7 +55,10 @@ RESUMABLE = {
     "REPORT_FACES": integer(1),
     "SAMPLE_FACES": integer(1),
     "SAMPLE_RESOLUTIONS": sizes(),
-    "SAVE_STEPS": integer(1),
+    "SAMPLE_STEPS": integer(1),
+    "SAVE_MINUTES": number(0),
+    "LOG_STEPS": integer(1),
+    "XLA": one_of("auto", True, False),
     "KEEP_CHECKPOINTS": integer(1),
     "CONTINUE_WITH_CHANGES": SWITCH,
 }
@@ -95,3 +100,44 @@ def recipe_of(constants, precision, facenet, unet, training_faces):
         "U-Net": hashlib.sha256(unet.to_json().encode()).hexdigest()[:16],
         "training faces": fingerprint(training_faces),
     }
+
+
+@dataclasses.dataclass(frozen=True)
+class Schedule:
+    """When a training does what, in steps.
+
+    Attributes:
+        epochs: passes over the training faces.
+        steps_per_epoch: between validations.
+        batch_size: faces per step, of all devices together.
+        sample_steps: between sample sheets inside an epoch.
+        save_minutes: minutes between checkpoints inside an epoch.
+        keep_checkpoints: number of newest checkpoints to keep.
+        log_steps: losses of so many steps are fetched and written at once.
+    """
+
+    epochs: int
+    steps_per_epoch: int
+    batch_size: int
+    sample_steps: int
+    save_minutes: float
+    keep_checkpoints: int
+    log_steps: int
+
+    @property
+    def total_steps(self):
+        """Steps of the whole training."""
+        return self.epochs * self.steps_per_epoch
+
+
+def schedule_of(constants, steps_per_epoch):
+    """Return the `Schedule` that constants ask for, see `check`."""
+    return Schedule(
+        constants["EPOCHS"],
+        steps_per_epoch,
+        constants["BATCH_SIZE"],
+        constants["SAMPLE_STEPS"],
+        constants["SAVE_MINUTES"],
+        constants["KEEP_CHECKPOINTS"],
+        constants["LOG_STEPS"],
+    )

@@ -76,6 +76,15 @@ def cut_after(path, step):
             file.truncate(end)
 
 
+def set_aside(path):
+    """Give a file a name with a number, such as `history_1.csv`, so that a new one can begin."""
+    if path.exists():
+        number = 1
+        while (aside := path.with_name(f"{path.stem}_{number}{path.suffix}")).exists():
+            number += 1
+        path.rename(aside)
+
+
 def _mapped(file):
     return mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
 
@@ -111,20 +120,20 @@ class StepLog:
         self._writer = None if folder is None else Writer(str(folder / "logs"))
 
     def add(self, step, faces, values):
-        """Keep the losses of a step; write the block when it is due.
+        """Keep the losses of a step; return whether the block is due to be flushed.
 
         Args:
             step: number of the step, counted from 1.
             faces: faces that it trained on, of all devices together.
             values: {name: scalar tensor}.
-
-        Raises:
-            Mistake: see `flush`.
         """
         self._waiting.append((step, faces, values))
         late = time.perf_counter() - self._since > self.SECONDS
-        if late or len(self._waiting) >= self._every:
-            self.flush()
+        return late or len(self._waiting) >= self._every
+
+    def restart_clock(self):
+        """Let the rate begin anew: something else than steps took its time."""
+        self._since = time.perf_counter()
 
     def flush(self):
         """Write all that waits.
@@ -133,7 +142,6 @@ class StepLog:
             Mistake: a loss is NaN or infinite. The steps before are written.
         """
         if not self._waiting:
-            self._since = time.perf_counter()
             return
         (steps, faces, values), self._waiting = zip(*self._waiting, strict=True), []
         rows = [{"step": step, **row} for step, row in zip(steps, self._fetch(values), strict=True)]

@@ -1,7 +1,7 @@
 """A training's output folder: what is validated, drawn, logged and saved, and how it goes on."""
 
-import dataclasses
 import json
+import time
 from pathlib import Path
 
 import numpy as np
@@ -13,36 +13,10 @@ from files import make_writable
 from imaging.sheets import sample_sheet
 from metrics import in_batches
 from trained_networks import CONFIG, save_network, write_config
-from training.checkpoints import load_newest_checkpoint, save_checkpoint
+from training.checkpoints import list_checkpoints, load_newest_checkpoint, save_checkpoint
 from training.curves import save_curves
-from training.history import StepLog, append_rows, cut_after
+from training.history import StepLog, append_rows, cut_after, set_aside
 from training.validation import mean_loss, quality_rows, quality_table
-
-
-@dataclasses.dataclass(frozen=True)
-class Schedule:
-    """When a training does what, in steps.
-
-    Attributes:
-        epochs: passes over the training faces.
-        steps_per_epoch: between validations.
-        batch_size: faces per step, of all devices together.
-        save_steps: between checkpoints and sample sheets inside an epoch.
-        keep_checkpoints: number of newest checkpoints to keep.
-        log_steps: losses of so many steps are fetched and written at once.
-    """
-
-    epochs: int
-    steps_per_epoch: int
-    batch_size: int
-    save_steps: int
-    keep_checkpoints: int
-    log_steps: int
-
-    @property
-    def total_steps(self):
-        """Steps of the whole training."""
-        return self.epochs * self.steps_per_epoch
 
 
 class Run:
@@ -97,8 +71,8 @@ class Run:
         self._unreadable = unreadable
         self._devices = devices
         self._is_chief = devices.is_chief
-        self._validated_step = 0
-        self._saved_step = 0
+        self._validated_step = self._drawn_step = self._saved_step = 0
+        self._saved_at = time.monotonic()
         self._best_loss = float("inf")
         if self._is_chief:
             for name in ("checkpoints", "samples", "logs"):
@@ -127,28 +101,60 @@ class Run:
         """
         checkpoint = load_newest_checkpoint(self.folder / "checkpoints")
         if checkpoint is not None:
-            before = checkpoint.record["recipe"]
-            changes = [
-                f"{name} was {before.get(name)!r} and is now {self._recipe.get(name)!r}"
-                for name in sorted(before.keys() | self._recipe.keys())
-                if before.get(name) != self._recipe.get(name)
-            ]
-            if changes and not allow_changes:
-                raise Mistake(
-                    f"{self.folder} holds a training with other constants: {'; '.join(changes)}. "
-                    "Restore them, set OUTPUT_DIR to another folder, or set "
-                    "CONTINUE_WITH_CHANGES = True"
-                )
-            for change in changes:
-                print(f"Since the checkpoint, {change}")
-            checkpoint.assign(self._variables)
-            self.step = self._saved_step = checkpoint.record["step"]
-            self._validated_step = checkpoint.record["validated_step"]
-            if not changes and checkpoint.record["held_out"] == self._held_out.fingerprint:
-                self._best_loss = checkpoint.record["best_loss"]  # else it cannot be compared
+            self._continue(checkpoint, allow_changes)
         if self._is_chief:
             cut_after(self.folder / "history.csv", self.step)
             cut_after(self.folder / "validation.csv", self._validated_step)
+
+    def _continue(self, checkpoint, allow_changes):
+        record, before = checkpoint.record, checkpoint.record["recipe"]
+        changes = [
+            f"{name} was {before.get(name)!r} and is now {self._recipe.get(name)!r}"
+            for name in sorted(before.keys() | self._recipe.keys())
+            if before.get(name) != self._recipe.get(name)
+        ]
+        if changes and not allow_changes:
+            raise Mistake(
+                f"{self.folder} holds a training with other constants: {'; '.join(changes)}. "
+                "Restore them, set OUTPUT_DIR to another folder, or set "
+                "CONTINUE_WITH_CHANGES = True"
+            )
+        for change in changes:
+            print(f"Since the checkpoint, {change}")
+        checkpoint.assign(self._variables)
+        self.step, self._validated_step = record["step"], record["validated_step"]
+        before_per_epoch = record.get("steps_per_epoch", self.schedule.steps_per_epoch)
+        if before_per_epoch != self.schedule.steps_per_epoch:
+            # What counts is how much was seen of the faces; a step may mean another number now.
+            scale = self.schedule.steps_per_epoch / before_per_epoch
+            self._renumber(round(self.step * scale), round(self._validated_step * scale))
+        if changes and self.step >= self.schedule.total_steps:
+            epochs = record["step"] / before_per_epoch
+            raise Mistake(
+                f"the training in {self.folder} has done {epochs:g} epochs, so with EPOCHS = "
+                f"{self.schedule.epochs} nothing is left to do: raise EPOCHS, or begin anew from "
+                "its network with START_WEIGHTS and another OUTPUT_DIR"
+            )
+        self._saved_step = self._drawn_step = self.step
+        if record.get("best_of") == self._best_of:
+            self._best_loss = record["best_loss"]  # else it cannot be compared
+
+    def _renumber(self, step, validated_step):
+        """Go on at another number of a step; what was written under the old ones moves aside."""
+        print(f"What step {self.step} was is step {step} with this number of steps per epoch")
+        self.step, self._validated_step = step, validated_step
+        optimizer = getattr(self._optimizer, "inner_optimizer", self._optimizer)
+        optimizer.iterations.assign(step)
+        if self._is_chief:
+            for name in ("history.csv", "validation.csv"):
+                set_aside(self.folder / name)
+            self._saved_step = -1
+            self.save(others=0)
+
+    @property
+    def _best_of(self):
+        """What the best loss was measured on, and how: only then two can be compared."""
+        return [self._held_out.fingerprint, self._loss_weights]
 
     def begin(self, constants, device, facenet, faces):
         """Check that all workers are about to do the same; write and print what makes the run.
@@ -175,26 +181,26 @@ class Run:
             flush=True,
         )
 
-    def save(self):
-        """Write a checkpoint, see `save_checkpoint`, and the list of unreadable files."""
+    def save(self, others=None):
+        """Write a checkpoint, see `save_checkpoint`, and the list of unreadable files.
+
+        Args:
+            others: number of older checkpoints to keep; None for what the schedule says.
+        """
         if not self._is_chief:
             return
-        self.log.flush()
+        keep = self.schedule.keep_checkpoints if others is None else others + 1
+        self.flush()
         record = {
             "step": self.step,
             "validated_step": self._validated_step,
+            "steps_per_epoch": self.schedule.steps_per_epoch,
             "best_loss": self._best_loss,
-            "held_out": self._held_out.fingerprint,
+            "best_of": self._best_of,
             "recipe": self._recipe,
         }
-        save_checkpoint(
-            self.folder / "checkpoints",
-            self.step,
-            self._variables,
-            record,
-            self.schedule.keep_checkpoints,
-        )
-        self._saved_step = self.step
+        save_checkpoint(self.folder / "checkpoints", self.step, self._variables, record, keep)
+        self._saved_step, self._saved_at = self.step, time.monotonic()
         self._unreadable.write(self.folder / "unreadable.txt")
 
     @property
@@ -208,10 +214,29 @@ class Run:
         """Count a step whose losses are {name: scalar tensor}.
 
         Raises:
-            Mistake: the loss became NaN or infinite at this step or one of the last.
+            Mistake: see `flush`.
         """
         self.step += 1
-        self.log.add(self.step, self.schedule.batch_size, values)
+        if self.log.add(self.step, self.schedule.batch_size, values):
+            self.flush()
+
+    def flush(self):
+        """Write the losses that wait.
+
+        Raises:
+            Mistake: one of them is NaN or infinite; the message names the step.
+        """
+        try:
+            self.log.flush()
+        except Mistake as mistake:
+            saved = list_checkpoints(self.folder / "checkpoints")
+            way_out = (
+                f"{saved[-1]} is from before. Lower LEARNING_RATE and set CONTINUE_WITH_CHANGES = "
+                "True to go on from there"
+                if saved
+                else "there is no checkpoint from before. Lower LEARNING_RATE and start again"
+            )
+            raise Mistake(f"{mistake}, so the training stopped; {way_out}") from None
 
     def catch_up(self, watch):
         """Validate, draw and save what is due at this step and was not done yet.
@@ -222,15 +247,21 @@ class Run:
         if not self._is_chief:
             return
         ends_epoch = self.step % self.schedule.steps_per_epoch == 0
-        if ends_epoch and self.step > self._validated_step:
-            self.log.flush()
-            self.validate(watch)
-        elif self.step % self.schedule.save_steps or self.step <= self._saved_step:
+        must_validate = ends_epoch and self.step > self._validated_step
+        is_due = time.monotonic() - self._saved_at >= 60 * self.schedule.save_minutes
+        must_save = (ends_epoch or is_due) and self.step > self._saved_step
+        is_sample = ends_epoch or self.step % self.schedule.sample_steps == 0
+        must_draw = is_sample and self.step > self._drawn_step
+        if not (must_validate or must_draw or must_save):
             return
-        self.log.flush()
-        self.draw()
-        self.save()
-        self.log.flush()
+        self.flush()
+        if must_validate:
+            self.validate(watch)
+        if must_draw:
+            self.draw()
+        if must_save:
+            self.save()
+        self.log.restart_clock()
 
     def validate(self, watch):
         """Measure the held-out faces, log them, and keep the network if it is the best so far.
@@ -269,6 +300,7 @@ class Run:
         sheet = sample_sheet(columns, f"IPU-Net, held-out faces, step {self.step}")
         sheet.save(self.folder / "samples" / f"step_{self.step:08d}.png")
         save_curves(self.folder)
+        self._drawn_step = self.step
 
     def report(self, held_out, count, watch):
         """Save the trained network, and measure it at every low resolution.
