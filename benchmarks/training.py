@@ -1,4 +1,4 @@
-"""Measure the training against a naive loop and against the hardware: `python benchmark.py`.
+"""Measure the training against a naive loop and the hardware: `python -m benchmarks.training`.
 
 Every training of TRAININGS runs in processes of its own: its step, the parts of the step and the
 naive step in turns, then two epochs of `train.py` itself on `samples/`, on one GPU if there is any.
@@ -6,13 +6,11 @@ Weights of FaceNet are drawn at random, as speed does not depend on them; other 
 of `train.py`. Prints tables and writes `benchmark.json` (eight minutes).
 """
 
-import concurrent.futures
 import contextlib
 import functools
 import itertools
 import json
 import math
-import multiprocessing
 import os
 import platform
 import resource
@@ -21,6 +19,9 @@ import sys
 import tempfile
 import time
 from pathlib import Path
+
+from benchmarks.processes import alone
+from errors import check_constants, one_of, tell
 
 TRAININGS = {  # name: width of FaceNet, faces per step
     "full-width FaceNet, batch 16": (1.0, 16),
@@ -31,7 +32,7 @@ ROUNDS = 5  # times that everything is measured in turn; medians count
 BATCHES = 20  # batches that the input alone is measured on
 MATRIX_SIZE = 4096  # of the matrix product that stands for the hardware's peak
 RESULTS = Path("benchmark.json")
-FACES_DIR = Path(__file__).parent / "samples"
+FACES_DIR = Path(__file__).parents[1] / "samples"
 
 PARTS = (
     "U-Net forward",
@@ -56,36 +57,40 @@ def measure_step(facenet_weights, batch_size):
         {"seconds": {name: median}, "operations": {name: floating-point operations}, "precision",
         "device", "versions"}.
     """
+    from hardware.convolutions import with_fast_convolutions
     from hardware.precision import use_hardware
 
     import keras
     import tensorflow as tf
 
+    import losses
     import train
-    from data import degrade
+    from data import LOW_RESOLUTIONS, TrainingFaces, degrade
     from facenet import FaceNet
+    from imaging.lists import find_faces
+    from model import build_unet
     from training.identity_view import IdentityView
 
     # What the naive loop needs, in float32.
     use_hardware("float32")
     naive_facenet = FaceNet(facenet_weights)
-    naive_unet = train.build_unet(train.IMAGE_SIZE)
+    naive_unet = build_unet(train.IMAGE_SIZE)
     naive_optimizer = keras.optimizers.Adam(train.LEARNING_RATE, train.ADAM_BETA_1)
     naive_optimizer.build(naive_unet.trainable_variables)
 
     # What train.py makes.
     precision, device = use_hardware(PRECISION)
     facenet = FaceNet(facenet_weights)
-    unet = train.build_unet(train.IMAGE_SIZE)
+    unet = build_unet(train.IMAGE_SIZE)
     if not tf.config.list_physical_devices("GPU"):
-        unet = train.with_fast_convolutions(unet)
+        unet = with_fast_convolutions(unet)
     optimizer = keras.optimizers.Adam(train.LEARNING_RATE, train.ADAM_BETA_1)
     if precision == "float16":
         optimizer = keras.optimizers.LossScaleOptimizer(optimizer)
     optimizer.build(unet.trainable_variables)
-    identity_view = IdentityView(train.IMAGE_SIZE, train.LOW_RESOLUTIONS, train.IDENTITY_BLUR)
-    faces = train.TrainingFaces(
-        train.find_faces(FACES_DIR),
+    identity_view = IdentityView(train.IMAGE_SIZE, LOW_RESOLUTIONS, train.IDENTITY_BLUR)
+    faces = TrainingFaces(
+        find_faces(FACES_DIR),
         batch_size,
         train.IMAGE_SIZE,
         smallest_crop=train.SMALLEST_CROP,
@@ -106,7 +111,7 @@ def measure_step(facenet_weights, batch_size):
     @tf.function
     def unet_backward():
         with tf.GradientTape() as tape:
-            loss = train.losses.pixel_loss(unet(lr_faces, training=True), hr_faces)
+            loss = losses.pixel_loss(unet(lr_faces, training=True), hr_faces)
         return tape.gradient(loss, variables)
 
     @tf.function
@@ -195,7 +200,7 @@ def naive_update(unet, optimizer, lr_faces, hr_faces, sr_embeddings, hr_embeddin
     """Do the second half of `naive_step`; return the loss."""
     import tensorflow as tf
 
-    from train import losses
+    import losses
 
     with tf.GradientTape() as tape:
         total = losses.total_loss(
@@ -310,13 +315,6 @@ def measure_training(facenet_weights, batch_size, folder, started):
     }
 
 
-def alone(function, *arguments):
-    """Return the result of a function, called in a new process."""
-    spawn = multiprocessing.get_context("spawn")
-    with concurrent.futures.ProcessPoolExecutor(1, spawn) as pool:
-        return pool.submit(function, *arguments).result()
-
-
 def save_random_facenet(width, path):
     """Write the weights of an untrained FaceNet."""
     from facenet.inception_resnet_v1 import build_inception_resnet_v1
@@ -374,17 +372,12 @@ def print_tables(results):
 
 
 def main():
-    """Measure, print and write `RESULTS`; a constant that cannot work ends it with one line."""
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    """Measure, print and write `RESULTS`."""
     os.environ.setdefault("CUDA_VISIBLE_DEVICES", "0")
-    import train
+    from hardware.precision import PRECISIONS
 
-    try:
-        train.PRECISION = PRECISION
-        train.check_constants()
-        RESULTS.touch()
-    except (train.Mistake, OSError) as error:
-        sys.exit(f"benchmark.py: {error}")
+    check_constants(globals(), {"PRECISION": one_of(*PRECISIONS)})
+    RESULTS.touch()
     results = {}
     with tempfile.TemporaryDirectory(prefix="ipu_net_") as folder:
         for number, (name, (width, batch_size)) in enumerate(TRAININGS.items()):
@@ -404,4 +397,4 @@ def main():
 
 
 if __name__ == "__main__":
-    main()
+    tell(main)
