@@ -57,7 +57,7 @@ def measure_step(facenet_weights, batch_size):
         {"seconds": {name: median}, "operations": {name: floating-point operations}, "precision",
         "device", "versions"}.
     """
-    from hardware.convolutions import with_fast_convolutions
+    from hardware.devices import Devices
     from hardware.precision import use_hardware
 
     import keras
@@ -65,7 +65,7 @@ def measure_step(facenet_weights, batch_size):
 
     import losses
     import train
-    from data import LOW_RESOLUTIONS, TrainingFaces, degrade
+    from data import TrainingFaces, degrade
     from facenet import FaceNet
     from imaging.lists import find_faces
     from model import build_unet
@@ -80,19 +80,17 @@ def measure_step(facenet_weights, batch_size):
 
     # What train.py makes.
     precision, device = use_hardware(PRECISION)
+    devices = Devices(batch_size, precision)
     facenet = FaceNet(facenet_weights)
-    unet = build_unet(train.IMAGE_SIZE)
-    if not tf.config.list_physical_devices("GPU"):
-        unet = with_fast_convolutions(unet)
+    unet = devices.fit(build_unet(train.IMAGE_SIZE))
     optimizer = keras.optimizers.Adam(train.LEARNING_RATE, train.ADAM_BETA_1)
-    if precision == "float16":
-        optimizer = keras.optimizers.LossScaleOptimizer(optimizer)
-    optimizer.build(unet.trainable_variables)
-    identity_view = IdentityView(train.IMAGE_SIZE, LOW_RESOLUTIONS, train.IDENTITY_BLUR)
+    optimizer = devices.build(optimizer, unet)
+    identity = IdentityView(facenet, train.IMAGE_SIZE, train.LOW_RESOLUTIONS, train.IDENTITY_BLUR)
     faces = TrainingFaces(
         find_faces(FACES_DIR),
         batch_size,
         train.IMAGE_SIZE,
+        train.LOW_RESOLUTIONS,
         smallest_crop=train.SMALLEST_CROP,
         mirror=train.MIRROR,
     )
@@ -118,7 +116,7 @@ def measure_step(facenet_weights, batch_size):
     def facenet_backward():
         with tf.GradientTape() as tape:
             tape.watch(hr_faces)
-            embeddings = facenet(identity_view(hr_faces, sizes))
+            embeddings = identity(hr_faces, sizes)
         return tape.gradient(embeddings, hr_faces)
 
     @tf.function(jit_compile=True)
@@ -129,8 +127,7 @@ def measure_step(facenet_weights, batch_size):
     step = tf.function(
         lambda: train.train_step(
             unet,
-            facenet,
-            identity_view,
+            identity,
             optimizer,
             lr_faces,
             hr_faces,
@@ -149,7 +146,7 @@ def measure_step(facenet_weights, batch_size):
         "step": step,
         "U-Net forward": tf.function(lambda: unet(lr_faces, training=True)),
         "U-Net forward and backward": unet_backward,
-        "FaceNet on HR": tf.function(lambda: facenet(identity_view(hr_faces, sizes))),
+        "FaceNet on HR": tf.function(lambda: identity(hr_faces, sizes)),
         "FaceNet on SR, forward and backward": facenet_backward,
         "optimiser": update,
         "input": take_batches,
@@ -271,7 +268,7 @@ def measure_training(facenet_weights, batch_size, folder, started):
     import train
 
     marks = {"Python and imports": time.time()}
-    steps, saved = [], []
+    measured, saved = {}, {}  # {step: when validation began, when the epoch was saved}
 
     class TimedRun(train.Run):
         """Notes when what happens."""
@@ -282,25 +279,32 @@ def measure_training(facenet_weights, batch_size, folder, started):
 
         def count_step(self, values):
             super().count_step(values)
-            steps.append(time.time())
+            if self.step == 1:
+                self.log.flush()  # waits for a GPU
+                marks["compiling the step"] = time.time()
+
+        def validate(self, watch):
+            measured[self.step] = time.time()  # what waited was fetched before
+            super().validate(watch)
 
         def save(self):
             super().save()
-            saved.append(time.time())
+            saved[self.step] = time.time()
 
     train.Run = TimedRun
     train.TRAIN_DIR, train.VALIDATION_DIR = FACES_DIR, None
-    train.SAVE_STEPS = sys.maxsize  # `saved` are the ends of epochs
+    train.SAVE_STEPS = sys.maxsize  # only the ends of epochs are saved
     train.FACENET_WEIGHTS, train.BATCH_SIZE = facenet_weights, batch_size
     train.OUTPUT_DIR, train.EPOCHS, train.PRECISION = folder, 2, PRECISION
     train.REPORT_FACES = train.VALIDATION_FACES
     with open(os.devnull, "w") as nowhere, contextlib.redirect_stdout(nowhere):
         train.main()
 
-    epoch = len(steps) // 2
+    last = max(measured)
+    epoch = last // 2
     faces = epoch * batch_size
-    step = statistics.median(b - a for a, b in itertools.pairwise(steps[1:epoch]))
-    marks["compiling the step"] = steps[0] - step
+    steps = measured[epoch] - marks["compiling the step"]  # all of the first epoch but its first
+    marks["compiling the step"] -= steps / (epoch - 1)
     times = [started, *marks.values()]
     memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6
     if tf.config.list_physical_devices("GPU"):
@@ -309,8 +313,8 @@ def measure_training(facenet_weights, batch_size, folder, started):
         "start": {
             name: b - a for name, (a, b) in zip(marks, itertools.pairwise(times), strict=True)
         },
-        "images/s": faces / (steps[-1] - saved[0]),
-        "epoch images/s": faces / (saved[1] - saved[0]),
+        "images/s": faces / (measured[last] - saved[epoch]),
+        "epoch images/s": faces / (saved[last] - saved[epoch]),
         "memory": memory,
     }
 
