@@ -1,4 +1,4 @@
-"""Measure how often and how well faces are found: `python benchmark_detection.py`. Needs `mtcnn`.
+"""Measure how well faces are found: `python -m benchmarks.detection`. Needs `mtcnn`.
 
 Faces are pasted at known places into larger, restless backgrounds; `prepare.py` crops what it
 finds. Where the landmarks of a face are known (`attributes.csv`, as in `samples/`), the box it
@@ -8,21 +8,20 @@ which says something about pictures that are all cropped alike only.
 
 import csv
 import os
-import sys
 import tempfile
 from pathlib import Path
 
 import cv2
 import numpy as np
-from cropping import TEMPLATE, similarity
 from PIL import Image
 
 import prepare
-from errors import Mistake
+from errors import tell
+from imaging.cropping import TEMPLATE, similarity
 from imaging.lists import find_faces
 from imaging.pictures import read_pixels
 
-FACES_DIR = Path(__file__).parent / "samples"  # pictures of one face each
+FACES_DIR = Path(__file__).parents[1] / "samples"  # pictures of one face each
 FACES = 500  # number of pictures, spread over the folder
 BACKGROUND = (480, 640)  # (height, width) in pixels
 SCALES = (0.5, 1.5)  # faces are resized by a factor between these
@@ -121,7 +120,4 @@ def main():
 
 
 if __name__ == "__main__":
-    try:
-        main()
-    except (Mistake, OSError) as error:
-        sys.exit(f"benchmark_detection.py: {error}")
+    tell(main)

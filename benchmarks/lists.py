@@ -1,4 +1,4 @@
-"""Measure lists and batches at the size of VGGFace2: `python benchmark_data.py` (Linux).
+"""Measure lists and batches at the size of VGGFace2: `python -m benchmarks.lists` (Linux).
 
 Makes a folder of FILES hard links to some small pictures, then, each in a process of its own:
 the first listing, a later start up to its first batch, the rate of the input pipeline and where
@@ -6,10 +6,9 @@ its time goes, and for comparison the ways that suggest themselves: listing at e
 shuffling decoded faces in a buffer. Prints one table and removes the folder.
 """
 
-import concurrent.futures
-import multiprocessing
+import hardware  # noqa: F401  it sets what TensorFlow reads at its import
+
 import os
-import sys
 import tempfile
 import time
 from pathlib import Path
@@ -17,8 +16,11 @@ from pathlib import Path
 from PIL import Image
 from tqdm import tqdm
 
+from benchmarks.processes import alone
+from errors import Mistake, tell
+
 TEMPORARY_DIR = tempfile.gettempdir()  # on a local disk; needs 0.5 GB and 10,000 inodes
-FACES_DIR = Path(__file__).parent / "samples"  # pictures to link to
+FACES_DIR = Path(__file__).parents[1] / "samples"  # pictures to link to
 FILES = 3_311_286  # as many as VGGFace2 has
 IDENTITIES = 9_131
 PICTURE_SIZE = 144  # pixels, height and width of the crops that are read
@@ -53,7 +55,6 @@ def memory():
 
 def with_tensorflow(way, tree):
     """Run a measurement; its memory counts from what TensorFlow and one small batch take."""
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     os.environ["CUDA_VISIBLE_DEVICES"] = ""
     from data import TrainingFaces
     from imaging.lists import find_faces
@@ -145,19 +146,12 @@ def profile(tree):
     return figures
 
 
-def alone(function, *arguments):
-    """Return the result of a function, called in a new process."""
-    spawn = multiprocessing.get_context("spawn")
-    with concurrent.futures.ProcessPoolExecutor(1, spawn) as pool:
-        return pool.submit(function, *arguments).result()
-
-
 def main():
     """Measure and print."""
     if not any(Path(FACES_DIR).rglob("*.jpg")):
-        sys.exit(f"benchmark_data.py: FACES_DIR {FACES_DIR} holds no .jpg picture")
+        raise Mistake(f"FACES_DIR {FACES_DIR} holds no .jpg picture")
     if not os.access(TEMPORARY_DIR, os.W_OK):
-        sys.exit(f"benchmark_data.py: TEMPORARY_DIR {TEMPORARY_DIR} is no writable folder")
+        raise Mistake(f"TEMPORARY_DIR {TEMPORARY_DIR} is no writable folder")
     with tempfile.TemporaryDirectory(prefix="ipu_net_", dir=TEMPORARY_DIR) as folder:
         folder = Path(folder)
         print(f"{FILES:,} links in {folder}: {make_tree(folder):.0f} s")
@@ -186,4 +180,4 @@ def main():
 
 
 if __name__ == "__main__":
-    main()
+    tell(main)

@@ -1,4 +1,4 @@
-"""Measure the training against a naive loop and against the hardware: `python benchmark.py`.
+"""Measure the training against a naive loop and the hardware: `python -m benchmarks.training`.
 
 Every training of TRAININGS runs in processes of its own: its step, the parts of the step and the
 naive step in turns, then two epochs of `train.py` itself on `samples/`, on one GPU if there is any.
@@ -6,13 +6,11 @@ Weights of FaceNet are drawn at random, as speed does not depend on them; other 
 of `train.py`. Prints tables and writes `benchmark.json` (eight minutes).
 """
 
-import concurrent.futures
 import contextlib
 import functools
 import itertools
 import json
 import math
-import multiprocessing
 import os
 import platform
 import resource
@@ -21,6 +19,9 @@ import sys
 import tempfile
 import time
 from pathlib import Path
+
+from benchmarks.processes import alone
+from errors import check_constants, one_of, tell
 
 TRAININGS = {  # name: width of FaceNet, faces per step
     "full-width FaceNet, batch 16": (1.0, 16),
@@ -31,7 +32,7 @@ ROUNDS = 5  # times that everything is measured in turn; medians count
 BATCHES = 20  # batches that the input alone is measured on
 MATRIX_SIZE = 4096  # of the matrix product that stands for the hardware's peak
 RESULTS = Path("benchmark.json")
-FACES_DIR = Path(__file__).parent / "samples"
+FACES_DIR = Path(__file__).parents[1] / "samples"
 
 PARTS = (
     "U-Net forward",
@@ -56,38 +57,40 @@ def measure_step(facenet_weights, batch_size):
         {"seconds": {name: median}, "operations": {name: floating-point operations}, "precision",
         "device", "versions"}.
     """
+    from hardware.devices import Devices
     from hardware.precision import use_hardware
 
     import keras
     import tensorflow as tf
 
+    import losses
     import train
-    from data import degrade
+    from data import TrainingFaces, degrade
     from facenet import FaceNet
+    from imaging.lists import find_faces
+    from model import build_unet
     from training.identity_view import IdentityView
 
     # What the naive loop needs, in float32.
     use_hardware("float32")
     naive_facenet = FaceNet(facenet_weights)
-    naive_unet = train.build_unet(train.IMAGE_SIZE)
+    naive_unet = build_unet(train.IMAGE_SIZE)
     naive_optimizer = keras.optimizers.Adam(train.LEARNING_RATE, train.ADAM_BETA_1)
     naive_optimizer.build(naive_unet.trainable_variables)
 
     # What train.py makes.
     precision, device = use_hardware(PRECISION)
+    devices = Devices(batch_size, precision)
     facenet = FaceNet(facenet_weights)
-    unet = train.build_unet(train.IMAGE_SIZE)
-    if not tf.config.list_physical_devices("GPU"):
-        unet = train.with_fast_convolutions(unet)
+    unet = devices.fit(build_unet(train.IMAGE_SIZE))
     optimizer = keras.optimizers.Adam(train.LEARNING_RATE, train.ADAM_BETA_1)
-    if precision == "float16":
-        optimizer = keras.optimizers.LossScaleOptimizer(optimizer)
-    optimizer.build(unet.trainable_variables)
-    identity_view = IdentityView(train.IMAGE_SIZE, train.LOW_RESOLUTIONS, train.IDENTITY_BLUR)
-    faces = train.TrainingFaces(
-        train.find_faces(FACES_DIR),
+    optimizer = devices.build(optimizer, unet)
+    identity = IdentityView(facenet, train.IMAGE_SIZE, train.LOW_RESOLUTIONS, train.IDENTITY_BLUR)
+    faces = TrainingFaces(
+        find_faces(FACES_DIR),
         batch_size,
         train.IMAGE_SIZE,
+        train.LOW_RESOLUTIONS,
         smallest_crop=train.SMALLEST_CROP,
         mirror=train.MIRROR,
     )
@@ -106,14 +109,14 @@ def measure_step(facenet_weights, batch_size):
     @tf.function
     def unet_backward():
         with tf.GradientTape() as tape:
-            loss = train.losses.pixel_loss(unet(lr_faces, training=True), hr_faces)
+            loss = losses.pixel_loss(unet(lr_faces, training=True), hr_faces)
         return tape.gradient(loss, variables)
 
     @tf.function
     def facenet_backward():
         with tf.GradientTape() as tape:
             tape.watch(hr_faces)
-            embeddings = facenet(identity_view(hr_faces, sizes))
+            embeddings = identity(hr_faces, sizes)
         return tape.gradient(embeddings, hr_faces)
 
     @tf.function(jit_compile=True)
@@ -124,8 +127,7 @@ def measure_step(facenet_weights, batch_size):
     step = tf.function(
         lambda: train.train_step(
             unet,
-            facenet,
-            identity_view,
+            identity,
             optimizer,
             lr_faces,
             hr_faces,
@@ -144,7 +146,7 @@ def measure_step(facenet_weights, batch_size):
         "step": step,
         "U-Net forward": tf.function(lambda: unet(lr_faces, training=True)),
         "U-Net forward and backward": unet_backward,
-        "FaceNet on HR": tf.function(lambda: facenet(identity_view(hr_faces, sizes))),
+        "FaceNet on HR": tf.function(lambda: identity(hr_faces, sizes)),
         "FaceNet on SR, forward and backward": facenet_backward,
         "optimiser": update,
         "input": take_batches,
@@ -195,7 +197,7 @@ def naive_update(unet, optimizer, lr_faces, hr_faces, sr_embeddings, hr_embeddin
     """Do the second half of `naive_step`; return the loss."""
     import tensorflow as tf
 
-    from train import losses
+    import losses
 
     with tf.GradientTape() as tape:
         total = losses.total_loss(
@@ -266,7 +268,7 @@ def measure_training(facenet_weights, batch_size, folder, started):
     import train
 
     marks = {"Python and imports": time.time()}
-    steps, saved = [], []
+    measured, saved = {}, {}  # {step: when validation began, when the epoch was saved}
 
     class TimedRun(train.Run):
         """Notes when what happens."""
@@ -277,25 +279,32 @@ def measure_training(facenet_weights, batch_size, folder, started):
 
         def count_step(self, values):
             super().count_step(values)
-            steps.append(time.time())
+            if self.step == 1:
+                self.log.flush()  # waits for a GPU
+                marks["compiling the step"] = time.time()
+
+        def validate(self, watch):
+            measured[self.step] = time.time()  # what waited was fetched before
+            super().validate(watch)
 
         def save(self):
             super().save()
-            saved.append(time.time())
+            saved[self.step] = time.time()
 
     train.Run = TimedRun
     train.TRAIN_DIR, train.VALIDATION_DIR = FACES_DIR, None
-    train.SAVE_STEPS = sys.maxsize  # `saved` are the ends of epochs
+    train.SAVE_STEPS = sys.maxsize  # only the ends of epochs are saved
     train.FACENET_WEIGHTS, train.BATCH_SIZE = facenet_weights, batch_size
     train.OUTPUT_DIR, train.EPOCHS, train.PRECISION = folder, 2, PRECISION
     train.REPORT_FACES = train.VALIDATION_FACES
     with open(os.devnull, "w") as nowhere, contextlib.redirect_stdout(nowhere):
         train.main()
 
-    epoch = len(steps) // 2
+    last = max(measured)
+    epoch = last // 2
     faces = epoch * batch_size
-    step = statistics.median(b - a for a, b in itertools.pairwise(steps[1:epoch]))
-    marks["compiling the step"] = steps[0] - step
+    steps = measured[epoch] - marks["compiling the step"]  # all of the first epoch but its first
+    marks["compiling the step"] -= steps / (epoch - 1)
     times = [started, *marks.values()]
     memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6
     if tf.config.list_physical_devices("GPU"):
@@ -304,17 +313,10 @@ def measure_training(facenet_weights, batch_size, folder, started):
         "start": {
             name: b - a for name, (a, b) in zip(marks, itertools.pairwise(times), strict=True)
         },
-        "images/s": faces / (steps[-1] - saved[0]),
-        "epoch images/s": faces / (saved[1] - saved[0]),
+        "images/s": faces / (measured[last] - saved[epoch]),
+        "epoch images/s": faces / (saved[last] - saved[epoch]),
         "memory": memory,
     }
-
-
-def alone(function, *arguments):
-    """Return the result of a function, called in a new process."""
-    spawn = multiprocessing.get_context("spawn")
-    with concurrent.futures.ProcessPoolExecutor(1, spawn) as pool:
-        return pool.submit(function, *arguments).result()
 
 
 def save_random_facenet(width, path):
@@ -374,17 +376,12 @@ def print_tables(results):
 
 
 def main():
-    """Measure, print and write `RESULTS`; a constant that cannot work ends it with one line."""
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    """Measure, print and write `RESULTS`."""
     os.environ.setdefault("CUDA_VISIBLE_DEVICES", "0")
-    import train
+    from hardware.precision import PRECISIONS
 
-    try:
-        train.PRECISION = PRECISION
-        train.check_constants()
-        RESULTS.touch()
-    except (train.Mistake, OSError) as error:
-        sys.exit(f"benchmark.py: {error}")
+    check_constants(globals(), {"PRECISION": one_of(*PRECISIONS)})
+    RESULTS.touch()
     results = {}
     with tempfile.TemporaryDirectory(prefix="ipu_net_") as folder:
         for number, (name, (width, batch_size)) in enumerate(TRAININGS.items()):
@@ -404,4 +401,4 @@ def main():
 
 
 if __name__ == "__main__":
-    main()
+    tell(main)
