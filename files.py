@@ -11,7 +11,7 @@ UNFINISHED = "unfinished_"  # begins the name of what is not whole yet
 
 
 @contextlib.contextmanager
-def whole(path):
+def whole(path, alone=False):
     """Let a file, or a folder, appear under its name only when it is whole.
 
     Used as `with whole(path) as unfinished: ...`, which writes to `unfinished`, a path beside it
@@ -19,8 +19,11 @@ def whole(path):
 
     Args:
         path: `Path` of what shall be written; a file or folder there is replaced.
+        alone: whether no other process writes this file. Then what a killed process leaves has
+            a hidden name that is the same each time, so that the next process replaces it.
     """
-    unfinished = path.with_name(f"{UNFINISHED}{os.getpid()}_{path.name}")
+    name = f".{UNFINISHED}{path.name}" if alone else f"{UNFINISHED}{os.getpid()}_{path.name}"
+    unfinished = path.with_name(name)
     try:
         yield unfinished
         if path.is_dir() and not path.is_symlink():

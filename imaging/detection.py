@@ -1,4 +1,4 @@
-"""Faces in photographs: finding them, cutting them out, putting them back. Needs `mtcnn`."""
+"""Where faces are in photographs: found by MTCNN. Needs `mtcnn`."""
 
 import dataclasses
 import importlib.resources

@@ -1,12 +1,13 @@
 """The list of a large folder, kept so that later starts need not list millions of files again."""
 
-import contextlib
 import hashlib
 import os
 import zipfile
 from pathlib import Path
 
 import numpy as np
+
+from files import whole
 
 INDEX_VERSION = 1  # of the layout of an index
 # Nanoseconds. A folder changed so shortly before it was listed may change again under the same
@@ -31,10 +32,9 @@ def state_of(root, folder, now=None):
 def write_index(path, root, parts, states):
     """Write an index, whole or not at all; a cache that cannot be written is done without."""
     folders, folder_of, names, ends = parts
-    unfinished = path.with_name(f"{path.name}.{os.getpid()}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with open(unfinished, "wb") as file:
+        with whole(path) as unfinished, open(unfinished, "wb") as file:
             np.savez(
                 file,
                 version=INDEX_VERSION,
@@ -46,10 +46,7 @@ def write_index(path, root, parts, states):
                 names=np.frombuffer(names, np.uint8),
                 ends=ends,
             )
-        unfinished.replace(path)
     except OSError as error:
-        with contextlib.suppress(OSError):
-            unfinished.unlink()
         print(f"The list of {root} is not kept for later starts: {error}")
 
 

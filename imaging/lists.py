@@ -15,7 +15,7 @@ import numpy as np
 
 from errors import Mistake
 from imaging.index import index_path, read_index, state_of, write_index
-from imaging.pictures import crop_and_resize, read_pixels
+from imaging.pictures import crop_and_resize, read_or_note
 
 EXTENSIONS = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".webp", ".gif", ".tif", ".tiff"})
 
@@ -228,11 +228,10 @@ def load_faces(paths, count, image_size=128):
     in_turn = spread_over_identities(paths)
     pixels, chosen, unreadable = [], [], {}
     while len(pixels) < count and (path := next(in_turn, None)) is not None:
-        try:
-            pixels.append(crop_and_resize(read_pixels(path), image_size))
+        picture = read_or_note(path, lambda path, error: unreadable.update({path: str(error)}))
+        if picture is not None:
+            pixels.append(crop_and_resize(picture, image_size))
             chosen.append(path)
-        except OSError as error:
-            unreadable[path] = str(error)
     if not pixels:
         reason = next(iter(unreadable.values()), "there are none")
         raise Mistake(f"no readable image among {len(paths)} files: {reason}")
@@ -254,9 +253,8 @@ def _list_images(root, now):
         here = status.st_dev, status.st_ino
         if here in above:
             continue  # a link back to a folder that it lies in
-        states[folder] = state_of(
-            root, folder, now
-        )  # before it is listed: a change shows next time
+        # Before it is listed, so that a change shows next time.
+        states[folder] = state_of(root, folder, now)
         with os.scandir(os.path.join(os.fsencode(root), folder)) as entries:
             for entry in entries:
                 if entry.is_dir():  # or a link to one, as to another disk

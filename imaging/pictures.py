@@ -36,6 +36,23 @@ def read_pixels(path):
         raise OSError(f"{path}: {error}") from error
 
 
+def read_or_note(path, note):
+    """Read an image file, or note why that is impossible.
+
+    Args:
+        path: image file.
+        note: function from the path and the OSError of `read_pixels`.
+
+    Returns:
+        uint8 (H, W, 3), or None.
+    """
+    try:
+        return read_pixels(path)
+    except OSError as error:
+        note(path, error)
+        return None
+
+
 def crop_and_resize(pixels, size, rng=None, smallest_crop=1.0, mirror=False):
     """Cut a square out of an image and resize it to the network's size.
 

@@ -19,7 +19,7 @@ import super_resolve
 from data import degrade, to_pixels
 from errors import Mistake
 from imaging import detection
-from imaging.sheets import FACES_PER_SHEET, Card, draw_sheet
+from imaging.sheets import FACES_PER_SHEET
 from inference import super_resolver
 from inference.super_resolver import SuperResolver, enlarge
 from trained_networks import load_network, newest_network
@@ -505,23 +505,6 @@ def test_memory_stays_flat(work, capsys):
     assert len(list(Path("super_resolved").glob("comparison*"))) == -(-400 // FACES_PER_SHEET) + 2
 
 
-def test_a_sheet_shows_names_and_pictures_of_any_proportion():
-    rng = np.random.default_rng(0)
-    shapes = [(16, 16), (128, 60), (30, 128), (1, 128)]
-    pictures = [rng.integers(0, 100, (*shape, 3), dtype=np.uint8) for shape in shapes]
-    cards = [
-        Card("n" * (i * 60) + "x\udce9日.png", "16x16", (picture,) * 3)
-        for i, picture in enumerate(pictures)
-    ]
-    sheet = np.asarray(draw_sheet(cards, 128))
-    one = np.asarray(draw_sheet(cards[:1], 128))
-    assert sheet.shape[1] > 2 * 3 * 128 > one.shape[1]
-    large = pictures[0].repeat(8, axis=0).repeat(8, axis=1)
-    left, top = 16, 42 + 20
-    np.testing.assert_array_equal(sheet[top : top + 128, left : left + 128], large)
-    assert (sheet[: top - 1, : left + 128] < 100).any()  # label and name
-
-
 def test_identity_similarity_is_reported_with_a_warning_for_tiny_faces(work, capsys):
     for size in ((7, 6), (11, 8), (16, 16)):
         work.picture(f"{size[0]}.png", size)
@@ -537,23 +520,6 @@ def test_identity_similarity_is_reported_with_a_warning_for_tiny_faces(work, cap
 
 
 # --- Faces in photographs ---
-
-
-@pytest.mark.parametrize("square", [(5, 7, 20), (-6, -3, 20), (45, 70, 30), (-10, -10, 100)])
-def test_a_face_cut_out_and_put_back_changes_nothing_else(square):
-    photograph = np.random.default_rng(0).integers(0, 256, (60, 80, 3), dtype=np.uint8)
-    face = detection.cut_out(photograph, square)
-    assert face.shape == (square[2], square[2], 3)
-    restored = photograph.copy()
-    detection.put_back(restored, square, face)
-    assert np.abs(restored.astype(int) - photograph).max() <= 1
-    detection.put_back(restored, square, np.zeros_like(face))
-    rows, columns = np.mgrid[:60, :80]
-    top, left, side = square
-    inside = (rows >= top) & (rows < top + side) & (columns >= left) & (columns < left + side)
-    np.testing.assert_array_equal(restored[~inside], photograph[~inside])
-    middle = np.clip((top + side // 2, left + side // 2), 0, (59, 79))
-    assert (restored[tuple(middle)] == 0).all()
 
 
 class CornerDetector:
@@ -634,14 +600,6 @@ def test_photographs_without_small_faces_are_named(work, capsys):
     assert "dot.png: no small face was found" in err
     assert "portrait.png: no small face; the 1 found have 128 or more pixels already" in err
     assert work.results() == []
-
-
-@NEEDS_MTCNN
-def test_the_detector_ignores_files_of_the_current_folder(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    for name in ("pnet.lz4", "rnet.lz4", "onet.lz4"):
-        Path(name).write_bytes(b"something to unpickle")
-    detection.FaceDetector()
 
 
 # --- As a user meets it ---

@@ -1,3 +1,4 @@
+import collections
 import os
 import shutil
 
@@ -9,7 +10,7 @@ from data import TrainingFaces
 from errors import Mistake
 from imaging import index as index_module
 from imaging import lists
-from imaging.lists import FaceList, find_faces
+from imaging.lists import FaceList, find_faces, fingerprint, hold_out_identities, load_faces
 
 NAMES = (
     *("a/2.jpg", "a/1.jpg", "a/b.jpg", "a/b/c.jpg", "a/c.JPG", "a-x/1.png", "a.x/1.png"),
@@ -113,6 +114,52 @@ def test_people_in_training_and_validation_are_named(face_folder, tmp_path, monk
     lists.check_identities_apart(*find_faces(face_folder).split(["n000002"]))
 
 
+# --- Finding and splitting ---
+
+
+def test_faces_are_found_at_any_depth_in_a_fixed_order(tmp_path):
+    for name in ("b/1.JPG", "a/deep/2.png", "a/1.jpg", "a/notes.txt"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).touch()
+    found = [p.relative_to(tmp_path).as_posix() for p in find_faces(tmp_path)]
+    assert found == ["a/1.jpg", "a/deep/2.png", "b/1.JPG"]
+
+
+def test_missing_and_empty_folders_are_named(tmp_path):
+    with pytest.raises(Mistake, match="no folder .*nowhere"):
+        find_faces(tmp_path / "nowhere")
+    with pytest.raises(Mistake, match="holds no image"):
+        find_faces(tmp_path)
+
+
+def test_held_out_identities_share_no_face_with_training(face_folder):
+    paths = find_faces(face_folder)
+    training, held_out = hold_out_identities(paths, 1)
+    assert sorted([*training, *held_out]) == list(paths)
+    assert {p.parent.name for p in held_out} == {"n000004"}
+    assert {p.parent.name for p in training} == {"n000001", "n000002", "n000003"}
+    for count in (0, 4, 5):
+        with pytest.raises(Mistake, match="hold out"):
+            hold_out_identities(paths, count)
+
+
+def test_loaded_faces_are_spread_over_the_identities(face_folder):
+    (face_folder / "n000001" / "0001_01.jpg").write_bytes(b"broken")
+    pixels, identities, unreadable = load_faces(find_faces(face_folder), 8)
+    assert pixels.shape == (8, 128, 128, 3)
+    assert sorted(collections.Counter(identities).values()) == [2, 2, 2, 2]
+    assert len(load_faces(find_faces(face_folder), 99)[0]) == 15
+    assert [path.name for path in unreadable] == ["0001_01.jpg"]
+
+
+def test_the_fingerprint_tells_lists_apart_but_not_places(face_folder, tmp_path):
+    paths = find_faces(face_folder)
+    before = fingerprint(paths)
+    assert fingerprint(paths[1:]) != before
+    moved = face_folder.rename(tmp_path / "moved")
+    assert fingerprint(find_faces(moved)) == before
+
+
 # --- The index ---
 
 
@@ -161,7 +208,7 @@ def test_a_folder_with_its_old_time_set_back_is_noticed(index, tmp_path):
 
 
 def test_a_folder_that_just_changed_is_listed_again(index, tmp_path, monkeypatch):
-    monkeypatch.setattr(lists, "SETTLED", 60 * 10**9)
+    monkeypatch.setattr(index_module, "SETTLED", 60 * 10**9)
     folder = make(tmp_path / "faces", *NAMES)
     names, _ = index(folder)
     assert index(folder) == (names, False)
