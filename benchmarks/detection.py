@@ -7,22 +7,21 @@ which says something about pictures that are all cropped alike only.
 """
 
 import csv
-import os
 import sys
 import tempfile
 from pathlib import Path
 
-import cv2
 import numpy as np
-from cropping import TEMPLATE, similarity
 from PIL import Image
 
 import prepare
 from errors import Mistake
+from imaging.cropping import TEMPLATE, similarity
 from imaging.lists import find_faces
+from imaging.opencv import cv2
 from imaging.pictures import read_pixels
 
-FACES_DIR = Path(__file__).parent / "samples"  # pictures of one face each
+FACES_DIR = Path(__file__).parents[1] / "samples"  # pictures of one face each
 FACES = 500  # number of pictures, spread over the folder
 BACKGROUND = (480, 640)  # (height, width) in pixels
 SCALES = (0.5, 1.5)  # faces are resized by a factor between these
@@ -87,7 +86,6 @@ def main():
         source.mkdir()
         left, top, scale = paste(paths, source, np.random.default_rng(SEED)).T
         prepare.SOURCE_DIR, prepare.OUTPUT_DIR, prepare.FACES = source, crops, "detect"
-        prepare.PROCESSES = os.cpu_count()
         prepare.main()
         with open(crops / "manifest.csv", newline="") as file:
             rows = list(csv.DictReader(file))
