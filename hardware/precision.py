@@ -1,6 +1,7 @@
 """What this machine offers, and the number format that pays on it."""
 
-import os
+from hardware.processors import usable_processors
+
 from pathlib import Path
 
 import keras
@@ -32,7 +33,7 @@ def use_hardware(precision):
             "bfloat16" if capability >= (8, 0) else "float16" if capability >= (7, 0) else "float32"
         )
     else:
-        device = f"CPU, {os.cpu_count()} cores (TensorFlow finds no GPU)"
+        device = f"CPU, {usable_processors()} cores (TensorFlow finds no GPU)"
         fastest = "bfloat16" if _cpu_flags() & {"avx512_bf16", "amx_bf16"} else "float32"
     chosen = fastest if precision == "auto" else precision
     keras.config.set_dtype_policy(POLICIES[chosen])
