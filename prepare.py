@@ -6,6 +6,8 @@ OUTPUT_DIR becomes a copy of the folder tree of SOURCE_DIR that holds square RGB
 stopped when it is started again, and leaves what an uninterrupted one leaves.
 """
 
+from hardware.processors import usable_processors
+
 import functools
 import os
 import sys
@@ -13,9 +15,21 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from errors import PATH, SWITCH, Mistake, check_constants, integer, number, one_of, require, tell
-from imaging.detection import FaceDetector
-from imaging.lists import find_faces
+from errors import (
+    PATH,
+    PATHS,
+    SWITCH,
+    Mistake,
+    check_constants,
+    integer,
+    number,
+    one_of,
+    require,
+    tell,
+)
+from files import locked
+from imaging.detection import import_mtcnn
+from imaging.lists import find_faces, passed_over_note
 from preparation.crops import Picture, Settings, do_all, do_part
 from preparation.manifest import DETECTORS, PART, Manifest
 from preparation.vggface2 import Tables, check_people_apart, read_excluded
@@ -34,11 +48,7 @@ EXCLUDE = ()  # text files of identities to leave out, one a line, such as ("lfw
 # --- Output ---
 SIZE = 160  # pixels, height and width of a crop
 JPEG_QUALITY = 95  # 1 to 100
-PROCESSES = os.cpu_count()
-
-
-def _are_paths(value):
-    return isinstance(value, list | tuple) and all(isinstance(path, str | Path) for path in value)
+PROCESSES = usable_processors()
 
 
 RULES = {
@@ -48,7 +58,7 @@ RULES = {
     "MARGIN": number(0, 10),
     "ALIGN": SWITCH,
     "SMALLEST_FACE": integer(12),
-    "EXCLUDE": (_are_paths, "a tuple of text files"),
+    "EXCLUDE": PATHS,
     "SIZE": integer(1, 4096),
     "JPEG_QUALITY": integer(1, 100),
     "PROCESSES": integer(1),
@@ -75,7 +85,8 @@ def choose_pictures(source, exclude):
     Raises:
         Mistake: nothing is left, or the files exclude nobody.
     """
-    listed = [os.fsdecode(name) for name in find_faces(source).names()]
+    faces = find_faces(source)
+    listed = [os.fsdecode(name) for name in faces.names()]
     excluded = read_excluded(exclude, source)
     names = [name for name in listed if Path(name).parent.name not in excluded]
     if not names:
@@ -87,6 +98,8 @@ def choose_pictures(source, exclude):
         )
     if len(names) < len(listed):
         print(f"{len(listed) - len(names)} pictures of excluded identities are left out")
+    if note := passed_over_note(faces):
+        print(note)
     return names
 
 
@@ -97,32 +110,33 @@ def main():
         Mistake, OSError: one line that names the constant or path to change; what is done stays
             done.
     """
-    check_constants(globals(), RULES)
+    constants = check_constants(globals(), RULES)
     require(not ALIGN or FACES != "cropped", "ALIGN", 'False if FACES is "cropped"', ALIGN)
     settings = Settings(FACES, MARGIN, ALIGN, SMALLEST_FACE, SIZE, JPEG_QUALITY)
-    source, output = Path(SOURCE_DIR), Path(OUTPUT_DIR)
+    source, output = Path(constants["SOURCE_DIR"]), Path(constants["OUTPUT_DIR"])
     check_apart(source, output)
-    names = choose_pictures(source, EXCLUDE)
+    names = choose_pictures(source, constants["EXCLUDE"])
     picture_of = Picture
     if FACES == "vggface2":
         check_people_apart(names)
         picture_of = Tables(source).look_up
     elif FACES == "detect":
-        FaceDetector()  # fails here rather than in every process
-    manifest = Manifest(output, names, settings)
-    parts = (
-        [picture_of(name) for name in names[start : start + PART]]
-        for start in range(manifest.done, len(names), PART)
-    )
-    work = functools.partial(do_part, source=source, output=output, settings=settings)
-    try:
-        with tqdm(total=len(names), initial=manifest.done, unit="picture") as progress:
-            for count in do_all(parts, PROCESSES, manifest, work):
-                progress.update(count)
-    except KeyboardInterrupt:
-        print("prepare.py: stopped; the same command goes on", file=sys.stderr)
-        raise
-    print(manifest.finish(), end="")
+        import_mtcnn()  # fails here rather than in every process
+    with locked(output):
+        manifest = Manifest(output, names, settings)
+        parts = (
+            [picture_of(name) for name in names[start : start + PART]]
+            for start in range(manifest.done, len(names), PART)
+        )
+        work = functools.partial(do_part, source=source, output=output, settings=settings)
+        try:
+            with tqdm(total=len(names), initial=manifest.done, unit="picture") as progress:
+                for count in do_all(parts, PROCESSES, manifest, work):
+                    progress.update(count)
+        except KeyboardInterrupt:
+            print("prepare.py: stopped; the same command goes on", file=sys.stderr)
+            raise
+        print(manifest.finish(), end="")
 
 
 if __name__ == "__main__":

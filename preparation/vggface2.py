@@ -8,7 +8,7 @@ import unicodedata
 
 import numpy as np
 
-from errors import Mistake
+from errors import Mistake, shown
 from preparation.crops import Picture
 
 BOX_COLUMNS = ("NAME_ID", "X", "Y", "W", "H")
@@ -137,7 +137,8 @@ def read_excluded(paths, source):
         lines = read_exclusions(path)
         known = [names[key] for key in map(comparable, lines) if key in names]
         if names:
-            print(f"{path}: {len(known)} of {len(lines)} lines are names in {tables[0]}")
+            count = f"{len(known)} of {len(lines)}"
+            print(f"{shown(path)}: {count} lines are names in {shown(tables[0])}")
         excluded |= {*lines, *known}
     return excluded
 

@@ -1,4 +1,5 @@
 import importlib.util
+import os
 import subprocess
 import sys
 
@@ -6,11 +7,21 @@ import cv2
 import numpy as np
 import pytest
 from PIL import Image
-from preparing import constants_of, files_of, noise, rows_of, save, through_jpeg, write_table
+from preparing import (
+    constants_of,
+    files_of,
+    noise,
+    rows_of,
+    run_script,
+    save,
+    through_jpeg,
+    write_table,
+)
 from project import ROOT, SAMPLES
 
 import prepare
 from errors import Mistake
+from files import locked
 
 NEEDS_MTCNN = pytest.mark.skipif(
     importlib.util.find_spec("mtcnn") is None, reason="the optional mtcnn is not installed"
@@ -250,6 +261,37 @@ def test_as_a_script_a_mistake_is_one_line(tmp_path):
     assert (result.returncode, result.stderr) == (1, "prepare.py: there is no folder VGGFace2\n")
 
 
+def test_a_second_run_in_one_folder_is_refused_by_name(face_folder, constants, tmp_path):
+    constants(SOURCE_DIR=face_folder, FACES="cropped")
+    message = "OUTPUT_DIR .*crops is being written to by another run"
+    with locked(tmp_path / "crops"), pytest.raises(Mistake, match=message):
+        prepare.main()
+    assert list((tmp_path / "crops").iterdir()) == []
+    prepare.main()
+
+
+def test_a_tilde_is_the_home_folder(face_folder, constants, tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "some.txt").write_text("n000001\n")
+    values = {"SOURCE_DIR": "~/faces", "OUTPUT_DIR": "~/done", "EXCLUDE": ("~/some.txt",)}
+    constants(**values, FACES="cropped")
+    prepare.main()
+    assert len(rows_of(tmp_path / "done")) == 12
+    assert not (tmp_path / "~").exists()
+
+
+def test_names_that_are_no_text_are_prepared_and_printed(tmp_path):
+    source = tmp_path / os.fsdecode(b"caf\xe9")
+    save(source / "a" / os.fsdecode(b"\xff\n.jpg"), noise((40, 40), 0))
+    (source / "a" / os.fsdecode(b"2.\xff")).touch()
+    process = run_script(source, tmp_path / "crops")
+    out, err = process.communicate()
+    assert process.returncode == 0, err
+    assert f"Passed over in {tmp_path}/caf\\xe9, as no pictures: 1 .\\xff\n" in out
+    assert [os.fsencode(p.name) for p in (tmp_path / "crops/a").iterdir()] == [b"\xff\n.jpg"]
+
+
 # --- Without boxes ---
 
 
@@ -278,3 +320,24 @@ def test_faces_are_found_in_larger_pictures(constants, tmp_path):
         assert left < float(row["landmark1_x"]) < float(row["landmark2_x"]) < left + 192
     assert rows["n000041/empty.jpg"]["reason"] == "no face found"
     assert rows["n000041/broken.jpg"]["reason"].startswith("unreadable")
+
+
+DETECT_AND_LOOK = """
+import atexit
+def look():
+    import tensorflow as tf
+    tf.config.threading.set_intra_op_parallelism_threads(3)  # refused once devices are taken
+    print("not taken")
+atexit.register(look)
+prepare.FACES = "detect"
+"""
+
+
+@NEEDS_MTCNN
+def test_the_first_process_leaves_gpus_alone(tmp_path):
+    (tmp_path / "faces").mkdir()
+    (tmp_path / "faces" / "broken.jpg").write_bytes(b"broken")
+    process = run_script(tmp_path / "faces", tmp_path / "crops", DETECT_AND_LOOK)
+    out, err = process.communicate()
+    assert process.returncode == 0, err
+    assert "1 left out: unreadable\nnot taken" in out
