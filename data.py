@@ -12,6 +12,7 @@ import tensorflow as tf
 
 from errors import Mistake
 from imaging.pictures import crop_and_resize, read_pixels
+from imaging.unreadable import Unreadable
 
 # (height, width) in pixels of the low-resolution faces, each as likely as the others (original).
 LOW_RESOLUTIONS = (
@@ -75,7 +76,7 @@ class TrainingFaces:
 
     Attributes:
         steps_per_epoch: full batches per epoch.
-        unreadable: {path: reason} of the files that could not be read so far.
+        unreadable: `Unreadable`, the files that could not be read so far.
     """
 
     # This many unreadable files in a row mean that something else is wrong: a disk that went
@@ -122,7 +123,7 @@ class TrainingFaces:
         self.mirror = mirror
         self.seed = seed
         self.steps_per_epoch = len(paths) // batch_size
-        self.unreadable = {}
+        self.unreadable = Unreadable()
         self._failure = None
         self._order = functools.lru_cache(maxsize=2)(self._new_order)
 
@@ -180,29 +181,33 @@ class TrainingFaces:
     def _new_order(self, epoch):
         return np.random.default_rng((self.seed, epoch)).permutation(len(self.paths))
 
-    def _locate(self, position, skip=0):
-        """Return (epoch, index of the path) of a position in the stream of faces."""
+    def locate(self, position, skip=0):
+        """Return (epoch, index of the path) of a position in the stream of faces.
+
+        Args:
+            position: number of the face since the start of the training, from 0.
+            skip: how many faces further on in the epoch's order to look.
+        """
         epoch, slot = divmod(int(position), self.steps_per_epoch * self.batch_size)
         return epoch, int(self._order(epoch)[(slot + skip) % len(self.paths)])
 
     def _draw(self, position):
         """Return the pixels (size, size, 3) and the low resolution (2,) at a position."""
         for skip in range(min(len(self.paths), self.UNREADABLE_IN_A_ROW)):
-            epoch, index = self._locate(position, skip)
+            epoch, index = self.locate(position, skip)
             path = self.paths[index]
             if path in self.unreadable:
                 continue
             try:
                 pixels = read_pixels(path)
             except OSError as error:
-                self.unreadable[path] = str(error)
+                self.unreadable.note(path, error)
                 continue
             rng = np.random.default_rng((self.seed, epoch, index))
             low_resolution = self.low_resolutions[rng.integers(len(self.low_resolutions))]
             pixels = crop_and_resize(pixels, self.image_size, rng, self.smallest_crop, self.mirror)
             return pixels, low_resolution
         # TensorFlow would bury this message in its own: `batches` raises it anew.
-        self._failure = (
-            f"{skip + 1} images in a row could not be read, the last one: {self.unreadable[path]}"
-        )
+        last = self.unreadable.reasons[path]
+        self._failure = f"{skip + 1} images in a row could not be read, the last one: {last}"
         raise Mistake(self._failure)

@@ -1,5 +1,6 @@
 """A trained network as a file: saved, found again, and loaded, with the constants that made it."""
 
+import functools
 import json
 import os
 import platform
@@ -26,18 +27,23 @@ def save_network(unet, path):
     Raises:
         Mistake: the disk is full or not writable; a file saved before stays as it is.
     """
-    policy = keras.config.dtype_policy()
-    keras.config.set_dtype_policy("float32")
-    try:
-        network = build_unet(unet.input_shape[1])
-    finally:
-        keras.config.set_dtype_policy(policy)
+    network = _float32_unet(unet.input_shape[1])
     network.set_weights(unet.get_weights())
     try:
         with whole(path) as unfinished:
             network.save(unfinished)
     except OSError as error:
         raise Mistake(f"cannot save {path}: {error.strerror or error}") from error
+
+
+@functools.lru_cache(maxsize=1)  # Keras never frees the memory of a network it built
+def _float32_unet(image_size):
+    policy = keras.config.dtype_policy()
+    keras.config.set_dtype_policy("float32")
+    try:
+        return build_unet(image_size)
+    finally:
+        keras.config.set_dtype_policy(policy)
 
 
 def write_config(path, constants, recipe, device):
@@ -120,6 +126,23 @@ def read_config(network):
         return config["constants"], config["recipe"]
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise Mistake(f"{path} is missing or damaged: {error}") from error
+
+
+def take_weights(unet, path):
+    """Give a U-Net the weights of a trained network.
+
+    Args:
+        unet: network of `model.build_unet`; changed in place.
+        path: see `load_network`.
+
+    Raises:
+        Mistake: see `load_network`; or the network has other layers or another image size.
+    """
+    network = load_network(path)
+    shapes = [[tuple(w.shape) for w in n.weights] for n in (network, unet)]
+    if shapes[0] != shapes[1] or network.input_shape != unet.input_shape:
+        raise Mistake(f"START_WEIGHTS {path} is another network than this one of model.py")
+    unet.set_weights(network.get_weights())
 
 
 def load_network(path):

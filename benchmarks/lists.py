@@ -77,7 +77,7 @@ def ours(tree):
     batches = stream.batches()
     next(batches)
     figures = {"list": listed - started, "first batch": time.perf_counter() - started}
-    people = {paths[stream._locate(i)[1]].parent for i in range(BATCH_SIZE)}
+    people = {paths[stream.locate(i)[1]].parent for i in range(BATCH_SIZE)}
     return {**figures, "people": len(people), **rate(batches)}
 
 

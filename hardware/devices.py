@@ -5,7 +5,10 @@ gradients are averaged before the update, so that all replicas stay alike and le
 device with the same batch would. One process, the chief, writes the output.
 """
 
+from hardware.convolutions import with_fast_convolutions
+
 import contextlib
+import contextvars
 import json
 import os
 import re
@@ -29,6 +32,9 @@ LOST = (
 )
 
 
+MAY_USE_XLA = contextvars.ContextVar("MAY_USE_XLA", default=True)  # while a step is traced
+
+
 class Devices:
     """All devices that train together, or the only one.
 
@@ -40,7 +46,7 @@ class Devices:
         description: line for the user about how the devices share the work; empty for one.
     """
 
-    def __init__(self, batch_size, precision):
+    def __init__(self, batch_size, precision, xla="auto"):
         """Find the devices; with TF_CONFIG, wait until every worker is there.
 
         To be called before TensorFlow computes anything, and before SIGTERM is given a handler:
@@ -48,16 +54,22 @@ class Devices:
 
         Args:
             batch_size: faces per step, of all replicas together.
-            precision: one of `hardware.POLICIES`.
+            precision: what `hardware.precision.use_hardware` chose.
+            xla: whether the whole step becomes one XLA program; "auto" for on one GPU.
 
         Raises:
-            Mistake: TF_CONFIG is malformed or its port is taken, `batch_size` cannot be
-                divided, or the precision is float16, which Keras cannot scale on many devices.
+            Mistake: TF_CONFIG is malformed or its port is taken, or `batch_size` cannot be divided
+                among its workers.
         """
+        self._precision = precision
         self.worker, self.workers = read_tf_config()
         self.is_chief = self.worker == 0
-        self._strategy = self._choose_strategy()
+        self._strategy = self._choose_strategy(batch_size, precision)
         self.replicas = self._strategy.num_replicas_in_sync
+        on_gpu = bool(tf.config.list_physical_devices("GPU"))
+        self._whole_step = self.replicas == 1 and (on_gpu if xla == "auto" else xla)
+        self._batch_size = batch_size
+        self._xla = xla
         self._gather = tf.function(
             lambda row: self._strategy.gather(self._strategy.run(tf.identity, args=(row,)), axis=0)
         )
@@ -70,26 +82,32 @@ class Devices:
                 f"BATCH_SIZE is shared out among {self.replicas} devices, so it must be a "
                 f"multiple of {self.replicas}, not {batch_size}"
             )
-        if precision == "float16":
-            raise Mistake(
-                "float16 does not work on several devices: set PRECISION to 'float32', or to "
-                "'bfloat16' where the devices compute it"
-            )
         self.description = f", {self.replicas} devices with {self._faces} faces of a step each"
         if self.workers > 1:
             self.description += f"; worker {self.worker} of {self.workers}"
             self.description += ", the chief" if self.is_chief else ", the chief writes the output"
 
-    def _choose_strategy(self):
+    def _choose_strategy(self, batch_size, precision):
         if self.workers > 1:
+            if precision == "float16":
+                raise Mistake(
+                    "float16 does not work on several devices: set PRECISION to 'float32', or to "
+                    "'bfloat16' where the devices compute it"
+                )
             print(f"Worker {self.worker} of {self.workers}, waiting for the others", flush=True)
             try:
                 return tf.distribute.MultiWorkerMirroredStrategy()
             except (tf.errors.OpError, RuntimeError, ValueError) as error:
                 raise Mistake(f"cannot connect as TF_CONFIG says: {_line(error)}") from error
         devices = tf.config.list_logical_devices("GPU") or tf.config.list_logical_devices("CPU")
-        if len(devices) > 1:
-            return tf.distribute.MirroredStrategy([device.name for device in devices])
+        count = max(n for n in range(1, len(devices) + 1) if batch_size % n == 0)
+        reason = f"BATCH_SIZE {batch_size} is a multiple of {count}"
+        if precision == "float16":  # whose losses Keras cannot scale on many devices
+            count, reason = 1, "float16 works on one alone; PRECISION = 'float32' uses them all"
+        if count < len(devices):
+            print(f"{len(devices)} devices, of which {count} will train: {reason}", flush=True)
+        if count > 1:
+            return tf.distribute.MirroredStrategy([device.name for device in devices[:count]])
         return tf.distribute.get_strategy()  # changes nothing
 
     @contextlib.contextmanager
@@ -98,9 +116,18 @@ class Devices:
         with _lost_workers_named(), self._strategy.scope():
             yield
 
-    def replicate(self, unet):
-        """Return a U-Net fit for these devices, to be called in `scope`; for one, the same."""
-        return unet if self.replicas == 1 else _synchronised(unet)
+    def fit(self, unet):
+        """Return a U-Net that computes the same, fit for these devices; to be called in `scope`."""
+        if self.replicas > 1:
+            unet = _synchronised(unet)
+        return unet if tf.config.list_physical_devices("GPU") else with_fast_convolutions(unet)
+
+    def build(self, optimizer, unet):
+        """Return an optimizer that is ready to update a U-Net, scaling losses for float16."""
+        if self._precision == "float16":
+            optimizer = keras.optimizers.LossScaleOptimizer(optimizer)
+        optimizer.build(unet.trainable_variables)
+        return optimizer
 
     def distribute(self, step):
         """Compile a training step for all devices.
@@ -109,16 +136,17 @@ class Devices:
             step: function from tensors whose first axis is the batch to {name: scalar}.
 
         Returns:
-            Function from this worker's part of the batch to the means over the whole batch. It
-            raises Mistake if another worker is lost.
+            Function from this worker's part of the batch to the means over the whole batch, still
+            on the device, see `fetch`. It raises Mistake if another worker is lost.
         """
         if self.replicas == 1:
-            return tf.function(step)
+            compiled = tf.function(self._with_xla(step), jit_compile=self._whole_step or None)
+            return self._explained(compiled)
 
         def step_of_replica(*batch):
             replica = tf.distribute.get_replica_context()
             first = replica.replica_id_in_sync_group % (self.replicas // self.workers) * self._faces
-            values = step(*(x[first : first + self._faces] for x in batch))
+            values = self._with_xla(step)(*(x[first : first + self._faces] for x in batch))
             means = replica.all_reduce(tf.distribute.ReduceOp.MEAN, tf.stack([*values.values()]))
             return dict(zip(values, tf.unstack(means), strict=True))
 
@@ -126,13 +154,55 @@ class Devices:
 
         def step_of_worker(*batch):
             with _lost_workers_named():
-                values = compiled(*batch)
-                return {
-                    name: float(self._strategy.experimental_local_results(value)[0])
-                    for name, value in values.items()
-                }
+                values = self._explained(compiled)(*batch)
+            return {
+                name: self._strategy.experimental_local_results(value)[0]
+                for name, value in values.items()
+            }
 
         return step_of_worker
+
+    def _with_xla(self, step):
+        """Return a step that is traced with XLA where the user allows it."""
+
+        def traced(*batch):
+            before = MAY_USE_XLA.set(self._xla is not False)
+            try:
+                return step(*batch)
+            finally:
+                MAY_USE_XLA.reset(before)
+
+        return traced
+
+    def _explained(self, compiled):
+        """Return a function that says what a user can do about an error of the hardware."""
+
+        def run(*batch):
+            try:
+                return compiled(*batch)
+            except tf.errors.ResourceExhaustedError as error:
+                raise Mistake(
+                    f"the memory of the device is full ({_line(error)}): lower BATCH_SIZE, which "
+                    f"is {self._batch_size}; what is saved stays usable with "
+                    "CONTINUE_WITH_CHANGES = True"
+                ) from error
+            except (tf.errors.InternalError, tf.errors.UnimplementedError) as error:
+                if self._xla is False or not re.search("xla|libdevice|compil", str(error), re.I):
+                    raise
+                raise Mistake(
+                    f"XLA cannot compile for this device ({_line(error)}): set XLA = False"
+                ) from error
+
+        return run
+
+    def fetch(self, values):
+        """Return {name: scalar tensor}, or a list of such, with floats; it waits for their steps.
+
+        Raises:
+            Mistake: another worker was lost.
+        """
+        with _lost_workers_named():
+            return keras.tree.map_structure(float, values)
 
     def share_signal(self, number):
         """Return the number of a signal that this worker or, if none, another one received.
@@ -172,6 +242,27 @@ class Devices:
             row = tf.constant([numbers], tf.float32)
             rows = self._gather(row).numpy()
         return rows[:: self.replicas // self.workers]
+
+
+def scale_loss(optimizer, loss):
+    """Return what to differentiate for a loss: scaled for float16, shared out among replicas."""
+    # Keras adds up the gradients of all replicas; what is wanted is their mean.
+    replicas = tf.distribute.get_strategy().num_replicas_in_sync
+    return optimizer.scale_loss(loss) / replicas
+
+
+def apply_gradients(optimizer, gradients, variables):
+    """Update variables inside a compiled step, by gradients of `scale_loss`."""
+
+    def update(gradients):
+        optimizer.apply(gradients, variables)
+
+    if (
+        MAY_USE_XLA.get() and not tf.distribute.has_strategy()
+    ):  # XLA cannot compile where replicas meet
+        # XLA fuses Adam's many passes over 48.7 million parameters into one.
+        update = tf.function(update, jit_compile=True)
+    update(gradients)
 
 
 def read_tf_config():

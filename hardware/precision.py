@@ -2,6 +2,7 @@
 
 from hardware.processors import usable_processors
 
+import os
 from pathlib import Path
 
 import keras
@@ -17,7 +18,8 @@ def use_hardware(precision):
     Args:
         precision: one of `PRECISIONS`; "auto" stands for the fastest that this machine
             computes natively: bfloat16 on GPUs since Ampere and CPUs with AVX512-BF16 or AMX,
-            float16 on GPUs since Volta, else float32.
+            float16 on one GPU since Volta, else float32. Keras cannot scale the losses that
+            float16 needs on several devices.
 
     Returns:
         (precision, device): the one chosen and a line about the hardware.
@@ -29,9 +31,11 @@ def use_hardware(precision):
         details = tf.config.experimental.get_device_details(gpus[0])
         device = f"{details.get('device_name', 'GPU')} (GPUs: {len(gpus)})"
         capability = details.get("compute_capability", (0, 0))
-        fastest = (
-            "bfloat16" if capability >= (8, 0) else "float16" if capability >= (7, 0) else "float32"
-        )
+        is_alone = len(gpus) == 1 and not os.environ.get("TF_CONFIG")
+        if capability >= (8, 0):
+            fastest = "bfloat16"
+        else:
+            fastest = "float16" if capability >= (7, 0) and is_alone else "float32"
     else:
         device = f"CPU, {usable_processors()} cores (TensorFlow finds no GPU)"
         fastest = "bfloat16" if _cpu_flags() & {"avx512_bf16", "amx_bf16"} else "float32"

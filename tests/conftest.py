@@ -55,7 +55,7 @@ def finished(tmp_path_factory):
             path.unlink()
     (faces / "n000001" / "0009_01.jpg").write_bytes(b"broken")
     project = Project(folder / "project", faces)
-    code, out, err = project.run(SAVE_STEPS=2)
+    code, out, err = project.run(SAMPLE_STEPS=2, SAVE_MINUTES=0)
     assert code == 0, err
     project.printed = out
     return project
@@ -66,5 +66,5 @@ def continued(finished, tmp_path):
     """A copy of the finished project whose training can be continued."""
     project = Project(tmp_path / "project", finished.faces)
     shutil.copytree(finished.output, project.output)
-    project.edit("train.py", SAVE_STEPS=2)
+    project.edit("train.py", SAMPLE_STEPS=2, SAVE_MINUTES=0)
     return project

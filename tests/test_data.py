@@ -78,7 +78,7 @@ def test_each_size_is_drawn_for_each_face_with_probability_one_tenth(tmp_path):
 
 def test_every_epoch_visits_each_face_once_in_a_new_order(face_folder):
     stream = TrainingFaces(find_faces(face_folder), 4)
-    epochs = [[stream.paths[stream._locate(16 * e + i)[1]] for i in range(16)] for e in range(3)]
+    epochs = [[stream.paths[stream.locate(16 * e + i)[1]] for i in range(16)] for e in range(3)]
     for order in epochs:
         assert sorted(order) == list(stream.paths)
     assert epochs[0] != epochs[1] != epochs[2]

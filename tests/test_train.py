@@ -27,14 +27,11 @@ from data import degrade
 from errors import Mistake
 from facenet import FaceNet
 from training.checkpoints import list_checkpoints
+from training.constants import check
 from training.history import read_rows
 from training.identity_view import IdentityView
-from training.run import Run
-from training.signals import Stopped, StopSignals
 
 # --- One step ---
-
-VIEW = IdentityView(128, [(16, 16)], blur=0.3)
 
 
 @pytest.fixture
@@ -49,9 +46,14 @@ def batch(sample_faces):
     return degrade(hr_faces, (16, 16)), hr_faces, tf.constant([(16, 16)] * len(hr_faces))
 
 
+def view(facenet):
+    return IdentityView(facenet, 128, [(16, 16)], blur=0.3)
+
+
 def step(unet, facenet, optimizer, batch, pixel_weight, embedding_weight):
     optimizer.build(unet.trainable_variables)
-    return train.train_step(unet, facenet, VIEW, optimizer, *batch, pixel_weight, embedding_weight)
+    weights = pixel_weight, embedding_weight
+    return train.train_step(unet, view(facenet), optimizer, *batch, *weights)
 
 
 def test_the_identity_loss_alone_trains_every_variable_of_the_unet_and_none_of_facenet(
@@ -71,7 +73,7 @@ def test_steps_on_one_batch_lower_both_losses(small_unet, facenet, batch):
     optimizer = keras.optimizers.Adam(1e-3, 0.5)
     optimizer.build(small_unet.trainable_variables)
     compiled = tf.function(
-        lambda *batch: train.train_step(small_unet, facenet, VIEW, optimizer, *batch, 5.0, 0.3)
+        lambda *batch: train.train_step(small_unet, view(facenet), optimizer, *batch, 5.0, 0.3)
     )
     values = [{k: float(v) for k, v in compiled(*batch).items()} for _ in range(40)]
     for name in ("total", "pixel", "embedding"):
@@ -99,16 +101,10 @@ def test_float16_scales_the_loss_and_takes_the_scale_out_again(small_unet, facen
     assert np.abs(changes[0]).max() > 0.0
 
 
-def test_a_loss_that_is_not_finite_is_not_counted(tmp_path, small_unet):
-    optimizer = keras.optimizers.Adam(1e-3)
-    optimizer.build(small_unet.trainable_variables)
-    run = Run(tmp_path, small_unet, optimizer, None, {}, None, {})
-    run.count_step({"total": 1.0, "learning_rate": 1e-3})
-    for bad in (float("nan"), float("inf")):
-        with pytest.raises(Mistake, match="at step 2"):
-            run.count_step({"total": bad, "learning_rate": 1e-3})
-    assert run.step == 1
-    assert len(read_rows(tmp_path / "history.csv")) == 1
+def test_without_an_embedding_weight_facenet_is_not_asked(small_unet, batch):
+    values = step(small_unet, None, keras.optimizers.SGD(1e-2), batch, 5.0, 0.0)
+    assert float(values["total"]) == 5.0 * float(values["pixel"]) > 0.0
+    assert float(values["embedding"]) == 0.0
 
 
 # --- Whole runs, as a user starts them ---
@@ -122,8 +118,8 @@ def test_a_run_leaves_everything_it_promises(finished):
     }
     assert found == {
         "checkpoints/best.keras",
-        "checkpoints/step_00000003.npz",
         "checkpoints/step_00000004.npz",
+        "checkpoints/step_00000005.npz",
         "checkpoints/step_00000006.npz",
         "config.json",
         "curves.png",
@@ -151,7 +147,7 @@ def test_the_table_is_printed_and_broken_files_are_named(finished):
 
 def test_the_saved_network_is_the_trained_one(finished):
     network = keras.models.load_model(finished.output / "model.keras")
-    _, arrays = finished.checkpoint()
+    arrays = finished.checkpoint().arrays
     for variable in network.weights:
         (name,) = (n for n in arrays if n.split("/", 1)[1] == variable.path)
         np.testing.assert_array_equal(variable, arrays[name])
@@ -159,7 +155,7 @@ def test_the_saved_network_is_the_trained_one(finished):
 
 def test_a_run_killed_again_and_again_ends_as_if_it_never_was(finished, tmp_path):
     project = Project(tmp_path / "project", finished.faces)
-    project.edit("train.py", SAVE_STEPS=2)
+    project.edit("train.py", SAMPLE_STEPS=2, SAVE_MINUTES=0)
     rng = np.random.default_rng()
     for rows in (3, 5):
         process = project.start()
@@ -175,10 +171,9 @@ def test_a_run_killed_again_and_again_ends_as_if_it_never_was(finished, tmp_path
     assert f"{newest.name} is damaged" in out
     assert "from step 0 " not in out
 
-    record, arrays = project.checkpoint()
-    expected_record, expected = finished.checkpoint()
-    assert_same_arrays(arrays, expected)
-    assert record == expected_record
+    checkpoint, expected = project.checkpoint(), finished.checkpoint()
+    assert_same_arrays(checkpoint.arrays, expected.arrays)
+    assert checkpoint.record == expected.record
     for name in ("history.csv", "validation.csv"):
         assert (project.output / name).read_text() == (finished.output / name).read_text()
 
@@ -188,29 +183,12 @@ def test_two_steps_do_differ(finished):
     from training.checkpoints import read_checkpoint
 
     paths = list_checkpoints(finished.output / "checkpoints")
-    (_, a), (_, b) = (read_checkpoint(path) for path in paths[-2:])
+    a, b = (read_checkpoint(path).arrays for path in paths[-2:])
     changed = [name for name in a if not np.array_equal(a[name], b[name])]
     assert any("seed_generator" in name for name in changed)
     assert any("moving_mean" in name for name in changed)
     assert any("velocity" in name for name in changed)
     assert any("kernel" in name for name in changed)
-
-
-def test_ctrl_c_and_sigterm_stop_between_two_steps():
-    before = {n: signal.getsignal(n) for n in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        for number in before:
-            with StopSignals() as stop:
-                stop.check()
-                signal.raise_signal(number)  # a step that is under way goes on
-                with pytest.raises(Stopped) as stopped:
-                    list(stop.watch([1, 2]))
-                assert stopped.value.exit_code == 128 + number
-                assert signal.getsignal(number) == signal.SIG_DFL  # a second one ends at once
-            assert signal.getsignal(number) == before[number]
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
 
 
 def test_a_signal_saves_and_says_how_to_go_on(finished, tmp_path):
@@ -220,7 +198,7 @@ def test_a_signal_saves_and_says_how_to_go_on(finished, tmp_path):
     process.send_signal(signal.SIGTERM)
     out, err = process.communicate(timeout=60)
     assert process.returncode == 128 + signal.SIGTERM, err
-    record, _ = project.checkpoint()
+    record = project.checkpoint().record
     assert f"Stopped after step {record['step']}" in out
     assert record["step"] == len(read_rows(project.output / "history.csv")) >= 1
 
@@ -229,7 +207,7 @@ def test_a_finished_run_stays_as_it_is(continued, finished):
     code, out, err = continued.run()
     assert code == 0, err
     assert "from step 6 to step 6" in out
-    assert_same_arrays(continued.checkpoint()[1], finished.checkpoint()[1])
+    assert_same_arrays(continued.checkpoint().arrays, finished.checkpoint().arrays)
 
 
 def test_other_constants_are_refused_by_name(continued):
@@ -248,7 +226,7 @@ def test_a_run_can_be_continued_with_other_constants_and_a_published_facenet(con
     line = next(line for line in out.splitlines() if line.startswith("FaceNet"))
     for fact in (name, *facts):
         assert fact in line
-    assert continued.checkpoint()[0]["step"] == 9
+    assert continued.checkpoint().record["step"] == 9
     rows = read_rows(continued.output / "history.csv")
     rates = [float(row["learning_rate"]) for row in rows]
     assert rates[-1] < 1e-4 / 10 < rates[-3] < 1e-4
@@ -256,10 +234,32 @@ def test_a_run_can_be_continued_with_other_constants_and_a_published_facenet(con
     assert all(float(row["embedding"]) > 0.0 for row in rows)
 
 
-def test_a_run_that_is_past_its_new_end_ends(continued):
-    code, out, err = continued.run(EPOCHS=1, CONTINUE_WITH_CHANGES=True)
+def test_a_run_that_is_past_its_new_end_is_not_called_finished(continued):
+    report = (continued.output / "report.md").stat().st_mtime_ns
+    assert_one_line(
+        continued,
+        "has done 2 epochs, so with EPOCHS = 1 nothing is left to do",
+        EPOCHS=1,
+        CONTINUE_WITH_CHANGES=True,
+    )
+    assert (continued.output / "report.md").stat().st_mtime_ns == report
+
+
+def test_steps_are_renumbered_by_what_was_seen_when_an_epoch_has_others(continued):
+    """6 steps of 4 faces were 2 epochs; with steps of 2 faces, 12 are."""
+    before = continued.checkpoint()
+    code, out, err = continued.run(BATCH_SIZE=2, EPOCHS=3, CONTINUE_WITH_CHANGES=True)
     assert code == 0, err
-    assert "from step 6 to step 3" in out
+    assert "from step 12 to step 18" in out
+    assert [row["step"] for row in read_rows(continued.output / "history.csv")] == [
+        str(step) for step in range(13, 19)
+    ]
+    assert len(read_rows(continued.output / "history_1.csv")) == 6
+    names = [path.name for path in list_checkpoints(continued.output / "checkpoints")]
+    assert names == [f"step_{step:08d}.npz" for step in (16, 17, 18)]
+    assert before.record["step"] == 6
+    rates = [float(row["learning_rate"]) for row in read_rows(continued.output / "history.csv")]
+    assert rates[0] == pytest.approx(2e-4 * (1 + np.cos(np.pi * 12 / 18)) / 2, rel=1e-4)
 
 
 def test_a_loss_that_explodes_stops_the_run_and_keeps_the_checkpoints(continued):
@@ -346,7 +346,7 @@ def test_mistakes_are_named_in_one_line(tmp_path, face_folder):
 def test_constants_that_cannot_work_are_named(monkeypatch, name, value):
     monkeypatch.setattr(train, name, value)
     with pytest.raises(Mistake, match=f"{name} must be .*, not {re.escape(repr(value))}"):
-        train.check_constants()
+        check(vars(train))
 
 
 def test_an_output_folder_that_cannot_be_is_named(tmp_path, face_folder):

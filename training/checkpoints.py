@@ -5,15 +5,15 @@ under another name and then renamed, so a run killed at any moment leaves the ol
 reading verifies the CRC-32 of every array, so a damaged file is noticed and passed over.
 """
 
+import dataclasses
 import json
-import os
 import re
-import zipfile
 from pathlib import Path
 
 import numpy as np
 
 from errors import Mistake
+from files import UNFINISHED, remove, whole
 
 RECORD = "record.json"
 
@@ -39,14 +39,13 @@ def save_checkpoint(folder, step, variables, record, keep=3):
     for name, array in arrays.items():
         if array.dtype.kind == "f" and not np.isfinite(array).all():
             raise Mistake(f"step {step}: {name} is not finite, so nothing was saved")
+    for leftover in folder.glob(f"{UNFINISHED}*"):  # of a run that was killed while saving
+        remove(leftover)
     path = folder / f"step_{step:08d}.npz"
-    temporary = path.with_suffix(".tmp")
     try:
-        with open(temporary, "wb") as file:
-            np.savez(file, **{RECORD: np.array(json.dumps(record))}, **arrays)
-        os.replace(temporary, path)
+        with whole(path) as unfinished:
+            np.savez(unfinished, **{RECORD: np.array(json.dumps(record))}, **arrays)
     except OSError as error:
-        temporary.unlink(missing_ok=True)
         raise Mistake(f"cannot save {path}: {error.strerror or error}") from error
     others = [other for other in list_checkpoints(folder) if other != path]
     for old in others[: max(0, len(others) - keep + 1)]:
@@ -54,43 +53,70 @@ def save_checkpoint(folder, step, variables, record, keep=3):
     return path
 
 
-def load_newest_checkpoint(folder, variables, check=None):
-    """Restore the newest checkpoint that is whole.
+@dataclasses.dataclass(frozen=True)
+class Checkpoint:
+    """A checkpoint that was read whole.
+
+    Attributes:
+        path: `Path` of the file.
+        record: the dict that was saved.
+        arrays: {name: array}.
+    """
+
+    path: Path
+    record: dict
+    arrays: dict
+
+    def assign(self, variables):
+        """Give a list of Keras variables the values of the checkpoint.
+
+        Raises:
+            Mistake: they are not the variables that were saved; none is changed then.
+        """
+        names = _names(variables)
+        expected = {name: tuple(v.shape) for name, v in zip(names, variables, strict=True)}
+        found = {name: array.shape for name, array in self.arrays.items()}
+        if expected != found:
+            different = sorted(set(expected.items()) ^ set(found.items()))
+            raise Mistake(
+                f"{self.path} belongs to another network or optimiser (first difference: "
+                f"{different[0][0]}): set OUTPUT_DIR to another folder, or delete this one to "
+                "start anew"
+            )
+        for name, variable in zip(names, variables, strict=True):
+            variable.assign(self.arrays[name])
+
+
+def load_newest_checkpoint(folder):
+    """Read the newest checkpoint that is whole; damaged ones are named and passed over.
 
     Args:
         folder: `Path` of the checkpoints; it may be missing.
-        variables: list of Keras variables; assigned only when a whole checkpoint fits them all.
-        check: function called with the record before anything is assigned; it may raise.
 
     Returns:
-        (record, messages): the dict that was saved, or None if there is no checkpoint at all,
-        and one line for each damaged file that was passed over.
+        `Checkpoint`, or None if there is no checkpoint at all.
 
     Raises:
-        Mistake: there are checkpoints but none is whole, or the newest whole one belongs
-            to another network. Training never starts anew silently.
+        Mistake: there are checkpoints but none is whole. Training never starts anew silently.
     """
-    messages = []
-    for leftover in Path(folder).glob("*.tmp"):  # of a run that was killed while saving
-        leftover.unlink(missing_ok=True)
+    damaged = []
     for path in reversed(list_checkpoints(folder)):
         try:
-            record, arrays = read_checkpoint(path)
+            checkpoint = read_checkpoint(path)
         except (MemoryError, PermissionError):
             raise
         except Exception as error:  # zipfile, NumPy and JSON raise many kinds for damaged files
-            messages.append(f"{path} is damaged ({error}), trying the one before it")
+            damaged.append(f"{path} is damaged ({error}), trying the one before it")
             continue
-        if check is not None:
-            check(record)
-        _assign(path, variables, arrays)
-        return record, messages
-    if messages:
+        for line in damaged:
+            print(line)
+        return checkpoint
+    if damaged:
         raise Mistake(
-            f"no checkpoint in {folder} is whole ({'; '.join(messages)}): delete the folder to "
+            f"no checkpoint in {folder} is whole ({'; '.join(damaged)}): delete the folder to "
             "start anew, or set OUTPUT_DIR to another"
         )
-    return None, messages
+    return None
 
 
 def list_checkpoints(folder):
@@ -101,14 +127,14 @@ def list_checkpoints(folder):
 
 
 def read_checkpoint(path):
-    """Return (record, {name: array}) of one checkpoint; any damage raises."""
-    with zipfile.ZipFile(path) as file:
-        broken = file.testzip()  # reads every array and compares its CRC-32
-        if broken is not None:
-            raise zipfile.BadZipFile(f"wrong checksum of {broken}")
+    """Read one checkpoint; any damage raises.
+
+    NumPy reads every member to its end, which is where zipfile compares its CRC-32.
+    """
     with np.load(path, allow_pickle=False) as file:
         arrays = {name: file[name] for name in file.files}
-    return json.loads(str(arrays.pop(RECORD))), arrays
+    record = json.loads(str(arrays.pop(RECORD)))
+    return Checkpoint(path, record, arrays)
 
 
 def _step(path):
@@ -126,17 +152,3 @@ def _names(variables):
     """
     paths = [re.sub(r"^seed_generator_\d+", "seed_generator", v.path) for v in variables]
     return [f"{i:03d}/{path}" for i, path in enumerate(paths)]
-
-
-def _assign(path, variables, arrays):
-    expected = {name: tuple(v.shape) for name, v in zip(_names(variables), variables, strict=True)}
-    found = {name: array.shape for name, array in arrays.items()}
-    if expected != found:
-        different = sorted(set(expected.items()) ^ set(found.items()))
-        raise Mistake(
-            f"{path} belongs to another network or optimiser (first difference: "
-            f"{different[0][0]}): set "
-            "OUTPUT_DIR to another folder, or delete this one to start anew"
-        )
-    for (name, _), variable in zip(expected.items(), variables, strict=True):
-        variable.assign(arrays[name])

@@ -13,10 +13,7 @@ def save_curves(folder):
     Args:
         folder: `Path` of the output folder, with `history.csv` and maybe `validation.csv`.
     """
-    history_path = folder / "history.csv"
-    # Of long runs, every n-th step is enough for a curve: about 30,000 of them.
-    every = 1 + history_path.stat().st_size // 2_000_000
-    history = read_rows(history_path, every)
+    history = read_rows(folder / "history.csv")
     validation = read_rows(folder / "validation.csv")
     figure = Figure(figsize=(15, 8), layout="constrained")
     axes = figure.subplots(2, 3)

@@ -18,17 +18,19 @@ REACH = 4.0  # deviations at which the Gaussian kernel is cut off
 
 
 class IdentityView:
-    """Blurs each face of a batch by a fraction of its own low-resolution pixels."""
+    """Embeds faces, each blurred by a fraction of its own low-resolution pixels."""
 
-    def __init__(self, image_size, low_resolutions, blur):
+    def __init__(self, facenet, image_size, low_resolutions, blur):
         """Compute the matrices of all low resolutions.
 
         Args:
+            facenet: function from faces to embeddings, differentiable and frozen.
             image_size: height and width S of the faces in pixels.
             low_resolutions: (height, width) pairs in pixels that may occur.
             blur: deviation of the Gaussian, from 0, in pixels of the low resolution: one of h x w
                 has pixels of S / h x S / w. 0 shows faces as they are.
         """
+        self._facenet = facenet
         sides = {side for size in low_resolutions for side in size}
         self._matrices = np.zeros((max(sides) + 1, INPUT_SIZE, image_size), np.float32)
         for side in sides:
@@ -36,6 +38,10 @@ class IdentityView:
             self._matrices[side] = bicubic_matrix(INPUT_SIZE, image_size) @ blurred
 
     def __call__(self, faces, low_resolutions):
+        """Return the embeddings of faces as `view` shows them, float32 (B, E); same arguments."""
+        return self._facenet(self.view(faces, low_resolutions))
+
+    def view(self, faces, low_resolutions):
         """Blur faces and resize them to FaceNet's input size.
 
         Args:

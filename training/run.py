@@ -1,7 +1,7 @@
-"""A training's output folder: checkpoints, logs, validation and pictures, and how it goes on."""
+"""A training's output folder: what is validated, drawn, logged and saved, and how it goes on."""
 
-import dataclasses
 import json
+import time
 from pathlib import Path
 
 import numpy as np
@@ -12,40 +12,35 @@ from errors import Mistake
 from files import make_writable
 from imaging.sheets import sample_sheet
 from metrics import in_batches
-from trained_networks import save_network
-from training.checkpoints import load_newest_checkpoint, save_checkpoint
+from trained_networks import CONFIG, save_network, write_config
+from training.checkpoints import list_checkpoints, load_newest_checkpoint, save_checkpoint
 from training.curves import save_curves
-from training.history import append_rows, cut_after
+from training.history import StepLog, append_rows, cut_after, set_aside
 from training.validation import mean_loss, quality_rows, quality_table
 
 
-@dataclasses.dataclass(frozen=True)
-class Settings:
-    """What a run is told about its output.
-
-    Attributes:
-        loss_weights: (pixel weight, embedding weight), to tell which epoch is best.
-        keep_checkpoints: number of newest checkpoints to keep.
-        sample_faces: number of held-out faces on a sample sheet.
-        sample_resolutions: (height, width) pairs in pixels on a sample sheet.
-    """
-
-    loss_weights: tuple
-    keep_checkpoints: int
-    sample_faces: int
-    sample_resolutions: tuple
-
-
 class Run:
-    """A training and its output folder: what is saved, logged and drawn, and how it goes on.
+    """A training and its output folder.
 
     Attributes:
         folder: `Path` of the output folder.
         step: training steps done.
+        schedule: `Schedule`.
+        log: `StepLog`.
     """
 
     def __init__(
-        self, folder, unet, optimizer, held_out, recipe, settings, unreadable, is_chief=True
+        self,
+        folder,
+        unet,
+        optimizer,
+        schedule,
+        held_out,
+        loss_weights,
+        samples,
+        recipe,
+        unreadable,
+        devices,
     ):
         """Start at step 0 in a folder, which is created.
 
@@ -53,43 +48,46 @@ class Run:
             folder: output folder.
             unet: `keras.Model` to train.
             optimizer: built optimizer of `unet`.
+            schedule: `Schedule`.
             held_out: `HeldOut` faces to validate on.
-            recipe: JSON-serialisable dict of all that shapes the training.
-            settings: `Settings`.
-            unreadable: {path: reason}, growing as files turn out to be damaged.
-            is_chief: False for other processes of the same training: they restore and count steps,
-                but validate, draw and write nothing.
+            loss_weights: those of `losses.total_loss`, to tell which epoch is best.
+            samples: (number of held-out faces, (height, width) pairs) on a sample sheet.
+            recipe: see `training.constants.recipe_of`.
+            unreadable: `Unreadable`, growing as files turn out to be damaged.
+            devices: `Devices`; only the chief validates, draws and writes.
 
         Raises:
             Mistake: the folder cannot be written to.
         """
         self.folder = Path(folder)
         self.step = 0
+        self.schedule = schedule
         self._unet = unet
         self._optimizer = optimizer
         self._held_out = held_out
+        self._loss_weights = loss_weights
+        self._samples = samples
         self._recipe = json.loads(json.dumps(recipe))
-        self._settings = settings
         self._unreadable = unreadable
-        self._validated_step = 0
-        self._saved_step = 0
+        self._devices = devices
+        self._is_chief = devices.is_chief
+        self._validated_step = self._drawn_step = self._saved_step = 0
+        self._saved_at = time.monotonic()
         self._best_loss = float("inf")
-        self._is_chief = is_chief
-        if is_chief:
+        if self._is_chief:
             for name in ("checkpoints", "samples", "logs"):
                 make_writable(self.folder / name)
-            self._writer = tf.summary.create_file_writer(str(self.folder / "logs"))
+        self.log = StepLog(
+            self.folder if self._is_chief else None, schedule.log_steps, devices.fetch
+        )
         self.super_resolve = tf.function(lambda faces: unet(faces, training=False))
 
     @property
-    def must_validate(self):
-        """Whether the held-out faces were not measured at this step yet."""
-        return self._is_chief and self.step > self._validated_step
+    def epoch(self):
+        """The epoch of the last step, counted from 1."""
+        return max(0, self.step - 1) // self.schedule.steps_per_epoch + 1
 
-    @property
-    def must_save(self):
-        """Whether this step has no checkpoint yet."""
-        return self._is_chief and self.step > self._saved_step
+    # --- Going on ---
 
     def restore(self, allow_changes=False):
         """Go back to the newest whole checkpoint, if there is one.
@@ -98,98 +96,189 @@ class Run:
             allow_changes: whether a checkpoint with another recipe is continued.
 
         Raises:
-            Mistake: see `load_newest_checkpoint`.
-            Mistake: the checkpoint belongs to a training with other constants.
+            Mistake: see `load_newest_checkpoint`; or the checkpoint belongs to a training with
+                other constants.
         """
-
-        def check(record):
-            before = record["recipe"]
-            changes = [
-                f"{name} was {before.get(name)!r} and is now {self._recipe.get(name)!r}"
-                for name in sorted(before.keys() | self._recipe.keys())
-                if before.get(name) != self._recipe.get(name)
-            ]
-            if changes and not allow_changes:
-                raise Mistake(
-                    f"{self.folder} holds a training with other constants: {'; '.join(changes)}. "
-                    "Restore them, set OUTPUT_DIR to another folder, or set "
-                    "CONTINUE_WITH_CHANGES = True"
-                )
-            for change in changes:
-                print(f"Since the checkpoint, {change}")
-
-        record, messages = load_newest_checkpoint(
-            self.folder / "checkpoints", self._variables, check
-        )
-        for message in messages:
-            print(message)
-        if record is not None:
-            self.step = self._saved_step = record["step"]
-            self._validated_step = record["validated_step"]
-            if (
-                record["recipe"] == self._recipe
-                and record["held_out"] == self._held_out.fingerprint
-            ):
-                self._best_loss = record["best_loss"]  # else it cannot be compared
+        checkpoint = load_newest_checkpoint(self.folder / "checkpoints")
+        if checkpoint is not None:
+            self._continue(checkpoint, allow_changes)
         if self._is_chief:
             cut_after(self.folder / "history.csv", self.step)
             cut_after(self.folder / "validation.csv", self._validated_step)
 
-    def save(self):
-        """Write a checkpoint, see `save_checkpoint`, and the list of unreadable files."""
+    def _continue(self, checkpoint, allow_changes):
+        record, before = checkpoint.record, checkpoint.record["recipe"]
+        changes = [
+            f"{name} was {before.get(name)!r} and is now {self._recipe.get(name)!r}"
+            for name in sorted(before.keys() | self._recipe.keys())
+            if before.get(name) != self._recipe.get(name)
+        ]
+        if changes and not allow_changes:
+            raise Mistake(
+                f"{self.folder} holds a training with other constants: {'; '.join(changes)}. "
+                "Restore them, set OUTPUT_DIR to another folder, or set "
+                "CONTINUE_WITH_CHANGES = True"
+            )
+        for change in changes:
+            print(f"Since the checkpoint, {change}")
+        checkpoint.assign(self._variables)
+        self.step, self._validated_step = record["step"], record["validated_step"]
+        before_per_epoch = record.get("steps_per_epoch", self.schedule.steps_per_epoch)
+        if before_per_epoch != self.schedule.steps_per_epoch:
+            # What counts is how much was seen of the faces; a step may mean another number now.
+            scale = self.schedule.steps_per_epoch / before_per_epoch
+            self._renumber(round(self.step * scale), round(self._validated_step * scale))
+        if changes and self.step >= self.schedule.total_steps:
+            epochs = record["step"] / before_per_epoch
+            raise Mistake(
+                f"the training in {self.folder} has done {epochs:g} epochs, so with EPOCHS = "
+                f"{self.schedule.epochs} nothing is left to do: raise EPOCHS, or begin anew from "
+                "its network with START_WEIGHTS and another OUTPUT_DIR"
+            )
+        self._saved_step = self._drawn_step = self.step
+        if record.get("best_of") == self._best_of:
+            self._best_loss = record["best_loss"]  # else it cannot be compared
+
+    def _renumber(self, step, validated_step):
+        """Go on at another number of a step; what was written under the old ones moves aside."""
+        print(f"What step {self.step} was is step {step} with this number of steps per epoch")
+        self.step, self._validated_step = step, validated_step
+        optimizer = getattr(self._optimizer, "inner_optimizer", self._optimizer)
+        optimizer.iterations.assign(step)
+        if self._is_chief:
+            for name in ("history.csv", "validation.csv"):
+                set_aside(self.folder / name)
+            self._saved_step = -1
+            self.save(others=0)
+
+    @property
+    def _best_of(self):
+        """What the best loss was measured on, and how: only then two can be compared."""
+        return [self._held_out.fingerprint, self._loss_weights]
+
+    def begin(self, constants, device, facenet, faces):
+        """Check that all workers are about to do the same; write and print what makes the run.
+
+        Args:
+            constants: {name: value} of `train.py`.
+            device: a line about the hardware.
+            facenet: a line about the FaceNet of the loss.
+            faces: a line about the faces.
+
+        Raises:
+            Mistake: another worker has other constants, faces or another step.
+        """
+        self._devices.check_alike({"step": self.step, **self._recipe})
+        if self._is_chief:
+            write_config(self.folder / CONFIG, constants, self._recipe, device)
+        parameters, precision = self._unet.count_params(), self._recipe["precision"]
+        print(
+            f"U-Net    {parameters:,} parameters, computing in {precision}\n"
+            f"FaceNet  {facenet}\n"
+            f"Device   {device}\n"
+            f"Faces    {faces}\n"
+            f"Output   {self.folder}, from step {self.step} to step {self.schedule.total_steps}",
+            flush=True,
+        )
+
+    def save(self, others=None):
+        """Write a checkpoint, see `save_checkpoint`, and the list of unreadable files.
+
+        Args:
+            others: number of older checkpoints to keep; None for what the schedule says.
+        """
         if not self._is_chief:
             return
+        keep = self.schedule.keep_checkpoints if others is None else others + 1
+        self.flush()
         record = {
             "step": self.step,
             "validated_step": self._validated_step,
+            "steps_per_epoch": self.schedule.steps_per_epoch,
             "best_loss": self._best_loss,
-            "held_out": self._held_out.fingerprint,
+            "best_of": self._best_of,
             "recipe": self._recipe,
         }
-        folder = self.folder / "checkpoints"
-        save_checkpoint(folder, self.step, self._variables, record, self._settings.keep_checkpoints)
-        self._saved_step = self.step
-        self._name_unreadable()
+        save_checkpoint(self.folder / "checkpoints", self.step, self._variables, record, keep)
+        self._saved_step, self._saved_at = self.step, time.monotonic()
+        self._unreadable.write(self.folder / "unreadable.txt")
+
+    @property
+    def _variables(self):
+        """All that training changes: weights, batch statistics, dropout seeds, Adam's slots."""
+        return [*self._unet.variables, *self._optimizer.variables]
+
+    # --- What is done between steps ---
 
     def count_step(self, values):
-        """Count a step and write its losses to `history.csv` and TensorBoard.
-
-        Args:
-            values: {name: float}.
+        """Count a step whose losses are {name: scalar tensor}.
 
         Raises:
-            Mistake: a loss is NaN or infinite; the step is neither counted nor written.
+            Mistake: see `flush`.
         """
-        if not np.isfinite(list(values.values())).all():
-            raise Mistake(
-                f"the loss became {values['total']} at step {self.step + 1}, so the training "
-                f"stopped; the checkpoints in {self.folder / 'checkpoints'} are from before. "
-                "Lower LEARNING_RATE and set CONTINUE_WITH_CHANGES = True to go on from there"
-            )
         self.step += 1
+        if self.log.add(self.step, self.schedule.batch_size, values):
+            self.flush()
+
+    def flush(self):
+        """Write the losses that wait.
+
+        Raises:
+            Mistake: one of them is NaN or infinite; the message names the step.
+        """
+        try:
+            self.log.flush()
+        except Mistake as mistake:
+            saved = list_checkpoints(self.folder / "checkpoints")
+            way_out = (
+                f"{saved[-1]} is from before. Lower LEARNING_RATE and set CONTINUE_WITH_CHANGES = "
+                "True to go on from there"
+                if saved
+                else "there is no checkpoint from before. Lower LEARNING_RATE and start again"
+            )
+            raise Mistake(f"{mistake}, so the training stopped; {way_out}") from None
+
+    def catch_up(self, watch):
+        """Validate, draw and save what is due at this step and was not done yet.
+
+        Args:
+            watch: wraps the iterable of low resolutions; it may raise to stop in between.
+        """
         if not self._is_chief:
             return
-        append_rows(self.folder / "history.csv", [{"step": self.step, **values}])
-        with self._writer.as_default(self.step):
-            for name, value in values.items():
-                tf.summary.scalar(f"train/{name}", value)
+        ends_epoch = self.step % self.schedule.steps_per_epoch == 0
+        must_validate = ends_epoch and self.step > self._validated_step
+        is_due = time.monotonic() - self._saved_at >= 60 * self.schedule.save_minutes
+        must_save = (ends_epoch or is_due) and self.step > self._saved_step
+        is_sample = ends_epoch or self.step % self.schedule.sample_steps == 0
+        must_draw = is_sample and self.step > self._drawn_step
+        if not (must_validate or must_draw or must_save):
+            return
+        self.flush()
+        if must_validate:
+            self.validate(watch)
+        if must_draw:
+            self.draw()
+        if must_save:
+            self.save()
+        self.log.restart_clock()
 
     def validate(self, watch):
         """Measure the held-out faces, log them, and keep the network if it is the best so far.
 
         Args:
-            watch: wraps the iterable of low resolutions; it may raise to stop in between.
+            watch: see `catch_up`.
         """
         quality = self._held_out.measure(self.super_resolve, watch)
         rows = quality_rows(self._held_out.bicubic, quality)
-        loss = mean_loss(quality, *self._settings.loss_weights)
+        loss = mean_loss(quality, **self._loss_weights)
         append_rows(self.folder / "validation.csv", [{"step": self.step, **row} for row in rows])
-        with self._writer.as_default(self.step):
-            tf.summary.scalar("validation/total", loss)
-            for row in rows:
-                for name in ("psnr", "ssim", "similarity", "rank1"):
-                    tf.summary.scalar(f"{name}/{row['low_resolution']}", row[f"sr_{name}"])
-        self._writer.flush()
+        self.log.scalars(self.step, {"validation/total": loss})
+        for row in rows:
+            for name in ("psnr", "ssim", "similarity", "rank1"):
+                tag = f"{name}/{row['low_resolution']}"
+                self.log.scalars(self.step, {tag: row[f"sr_{name}"]})
+        self.log.show()
         if loss < self._best_loss:
             self._best_loss = loss
             save_network(self._unet, self.folder / "checkpoints" / "best.keras")
@@ -197,11 +286,10 @@ class Run:
 
     def draw(self):
         """Write the sample sheet of this step and the curves so far."""
-        hr_faces = self._held_out.hr_faces
-        count = min(self._settings.sample_faces, len(hr_faces))
-        chosen = np.linspace(0, len(hr_faces) - 1, count).astype(int)
+        hr_faces, (count, low_resolutions) = self._held_out.hr_faces, self._samples
+        chosen = np.linspace(0, len(hr_faces) - 1, min(count, len(hr_faces))).astype(int)
         columns = []
-        for size in self._settings.sample_resolutions:
+        for size in low_resolutions:
             lr_faces = self._held_out.lr_faces(size)[chosen]
             sr_faces = in_batches(self.super_resolve, lr_faces)
             group = f"{size[0]}x{size[1]}"
@@ -212,34 +300,23 @@ class Run:
         sheet = sample_sheet(columns, f"IPU-Net, held-out faces, step {self.step}")
         sheet.save(self.folder / "samples" / f"step_{self.step:08d}.png")
         save_curves(self.folder)
+        self._drawn_step = self.step
 
-    def report(self, held_out, watch):
+    def report(self, held_out, count, watch):
         """Save the trained network, and measure it at every low resolution.
 
         Args:
-            held_out: `HeldOut` faces.
-            watch: see `validate`.
+            held_out: `HeldOutFaces`.
+            count: number of faces to measure.
+            watch: see `catch_up`.
         """
+        if not self._is_chief:
+            return
+        held_out = held_out.take(count)
         save_network(self._unet, self.folder / "model.keras")
         quality = held_out.measure(self.super_resolve, watch)
         table = quality_table(held_out, quality)
         (self.folder / "report.md").write_text(table + "\n")
         print(f"\n{table}\n")
-        if count := self._name_unreadable():
+        if count := self._unreadable.write(self.folder / "unreadable.txt"):
             print(f"{count} unreadable files, named in {self.folder / 'unreadable.txt'}")
-
-    def _name_unreadable(self):
-        """Add the files that could not be read to `unreadable.txt`; return how many it names."""
-        path = self.folder / "unreadable.txt"
-        style = {"encoding": "utf-8", "errors": "backslashreplace"}
-        known = path.read_text(**style).splitlines() if path.exists() else []
-        new = [" ".join(reason.split()) for reason in list(self._unreadable.values())]
-        lines = list(dict.fromkeys(known + new))
-        if lines:
-            path.write_text("\n".join(lines) + "\n", **style)
-        return len(lines)
-
-    @property
-    def _variables(self):
-        """All that training changes: weights, batch statistics, dropout seeds, Adam's slots."""
-        return [*self._unet.variables, *self._optimizer.variables]

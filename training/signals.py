@@ -1,6 +1,12 @@
-"""Ctrl-C and SIGTERM as requests that a training answers between two steps."""
+"""Signals as requests to stop, which a training answers between two steps."""
 
+import contextlib
+import os
 import signal
+import threading
+
+# Ctrl-C, a batch system's end and its warning before that, a closed terminal.
+NAMES = ("SIGINT", "SIGTERM", "SIGUSR1", "SIGHUP")
 
 
 class Stopped(SystemExit):
@@ -15,10 +21,11 @@ class Stopped(SystemExit):
 
 
 class StopSignals:
-    """Turns Ctrl-C and SIGTERM into a request that the loop answers between two steps.
+    """Turns the signals of `NAMES` into a request that the loop answers between two steps.
 
-    A second signal ends the process at once. A context manager: on leaving it, signals do again
-    what they did before.
+    Those that are ignored stay so, as SIGHUP under nohup. A second Ctrl-C or SIGTERM ends the
+    process at once; a closing terminal sends SIGHUP twice by itself. A context manager: on leaving
+    it, signals do again what they did before.
     """
 
     def __init__(self, share=lambda number: number):
@@ -28,8 +35,12 @@ class StopSignals:
         self._before = {}
 
     def __enter__(self):
-        for number in (signal.SIGINT, signal.SIGTERM):
-            self._before[number] = signal.signal(number, self._receive)
+        if threading.current_thread() is not threading.main_thread():
+            return self  # only there Python lets signals be handled
+        known = [getattr(signal, name) for name in NAMES if hasattr(signal, name)]
+        for number in known:
+            if signal.getsignal(number) != signal.SIG_IGN:
+                self._before[number] = signal.signal(number, self._receive)
         return self
 
     def __exit__(self, *exception):
@@ -39,8 +50,11 @@ class StopSignals:
     def _receive(self, number, frame):
         del frame
         self.received = signal.Signals(number)
-        signal.signal(number, signal.SIG_DFL)
-        print(f"\n{self.received.name}: stopping after this step", flush=True)
+        if number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, signal.SIG_DFL)
+        # Not print: the signal may have come in the middle of another print.
+        with contextlib.suppress(OSError):
+            os.write(2, f"\n{self.received.name}: stopping after this step\n".encode())
 
     def watch(self, items):
         """Yield the items of an iterable; raise `Stopped` once a signal has come."""

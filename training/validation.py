@@ -4,6 +4,7 @@ import dataclasses
 import hashlib
 
 import numpy as np
+import tensorflow as tf
 
 import losses
 from data import degrade, to_faces
@@ -115,8 +116,33 @@ def quality_table(held_out, sr):
     return "\n".join(lines)
 
 
-def load_held_out(paths, count, image_size, embed, low_resolutions, antialias, unreadable):
-    """Return `HeldOut` of a fixed choice of faces; files that cannot be read join `unreadable`."""
-    pixels, identities, failed = load_faces(paths, count, image_size)
-    unreadable.update(failed)
-    return HeldOut(to_faces(pixels), identities, embed, low_resolutions, antialias)
+class HeldOutFaces:
+    """The faces of people who are not trained on, of which some are measured."""
+
+    def __init__(self, paths, image_size, embed, unreadable, low_resolutions, antialias):
+        """Keep what is needed to load faces.
+
+        Args:
+            paths: `FaceList`.
+            image_size: height and width of a face in pixels.
+            embed: function from faces, float32 (B, H, W, 3), to embeddings, (B, E).
+            unreadable: `Unreadable`, which files that cannot be read join.
+            low_resolutions: (height, width) pairs in pixels.
+            antialias: see `data.degrade`.
+        """
+        self._paths = paths
+        self._image_size = image_size
+        self._unreadable = unreadable
+        self._embed = tf.function(embed, reduce_retracing=True)
+        self._degradation = low_resolutions, antialias
+        self._taken = {}
+
+    def take(self, count):
+        """Return `HeldOut` of a fixed choice of so many faces."""
+        if count not in self._taken:
+            pixels, identities, failed = load_faces(self._paths, count, self._image_size)
+            for path, reason in failed.items():
+                self._unreadable.note(path, reason)
+            faces = HeldOut(to_faces(pixels), identities, self._embed, *self._degradation)
+            self._taken = {count: faces}
+        return self._taken[count]

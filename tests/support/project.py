@@ -69,7 +69,7 @@ class Project:
         return process.returncode, out, err
 
     def checkpoint(self):
-        """Return (record, arrays) of the newest checkpoint."""
+        """Return the newest checkpoint."""
         from training.checkpoints import list_checkpoints, read_checkpoint
 
         return read_checkpoint(list_checkpoints(self.output / "checkpoints")[-1])

@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 
 from errors import Mistake
+from files import UNFINISHED
 from training import checkpoints
 from training.checkpoints import load_newest_checkpoint, save_checkpoint
 
@@ -27,24 +28,22 @@ def save(folder, step, keep=3, **record):
 def test_what_was_saved_comes_back(tmp_path):
     save(tmp_path, 5, note="é")
     fresh = variables(0)
-    record, messages = load_newest_checkpoint(tmp_path, fresh)
-    assert record == {"step": 5, "note": "é"}
+    checkpoint = load_newest_checkpoint(tmp_path)
+    checkpoint.assign(fresh)
+    assert checkpoint.record == {"step": 5, "note": "é"}
     assert values(fresh) == [5, 12]
-    assert messages == []
 
 
 def test_a_checkpoint_serves_a_network_built_later_in_the_same_process(tmp_path):
     first, second = ([keras.random.SeedGenerator(seed).state] for seed in (1, 2))
     assert first[0].path != second[0].path
     save_checkpoint(tmp_path, 5, first, {})
-    load_newest_checkpoint(tmp_path, second)
+    load_newest_checkpoint(tmp_path).assign(second)
     np.testing.assert_array_equal(first[0], second[0])
 
 
 def test_without_checkpoints_nothing_is_restored(tmp_path):
-    fresh = variables(0)
-    assert load_newest_checkpoint(tmp_path / "none", fresh) == (None, [])
-    assert values(fresh) == [0, 7]
+    assert load_newest_checkpoint(tmp_path / "none") is None
 
 
 def test_the_newest_are_kept(tmp_path):
@@ -63,49 +62,52 @@ def test_a_damaged_newer_file_does_not_displace_the_one_just_written(tmp_path):
     assert [p.name for p in checkpoints.list_checkpoints(tmp_path)] == ["step_00000005.npz"]
 
 
-def test_any_truncation_and_any_flipped_byte_falls_back_to_the_one_before(tmp_path):
+def test_any_truncation_and_any_flipped_byte_falls_back_to_the_one_before(tmp_path, capsys):
     save(tmp_path, 1)
     newest = save(tmp_path, 2)
     whole = newest.read_bytes()
     rng = np.random.default_rng(0)
     for length in rng.integers(0, len(whole), 20):
         newest.write_bytes(whole[:length])
-        assert_falls_back(tmp_path)
+        assert_falls_back(tmp_path, capsys)
     unnoticed = 0
     for position in range(0, len(whole), 7):
         newest.write_bytes(
             whole[:position] + bytes([whole[position] ^ 0x55]) + whole[position + 1 :]
         )
         fresh = variables(0)
-        record, messages = load_newest_checkpoint(tmp_path, fresh)
+        checkpoint = load_newest_checkpoint(tmp_path)
+        checkpoint.assign(fresh)
+        record, told = checkpoint.record, capsys.readouterr().out
         # A flip in what ZIP ignores, a date for example, does no harm: then all values are right.
         assert (record["step"], values(fresh)) in ((1, [1, 8]), (2, [2, 9]))
         np.testing.assert_array_equal(fresh[0], np.full((50, 3), record["step"]))
-        assert len(messages) == (record["step"] == 1)
+        assert told.count("is damaged") == (record["step"] == 1)
         unnoticed += record["step"] == 2
     assert unnoticed < 0.3 * len(whole) / 7
 
 
-def assert_falls_back(folder):
+def assert_falls_back(folder, capsys):
     fresh = variables(0)
-    record, messages = load_newest_checkpoint(folder, fresh)
-    assert record["step"] == 1
+    checkpoint = load_newest_checkpoint(folder)
+    checkpoint.assign(fresh)
+    assert checkpoint.record["step"] == 1
     assert values(fresh) == [1, 8]
-    assert len(messages) == 1
-    assert "step_00000002.npz is damaged" in messages[0]
+    (line,) = capsys.readouterr().out.splitlines()
+    assert "step_00000002.npz is damaged" in line
 
 
 def test_training_never_starts_anew_when_all_are_damaged(tmp_path):
     save(tmp_path, 1).write_bytes(b"PK")
     with pytest.raises(Mistake, match="no checkpoint in .* is whole"):
-        load_newest_checkpoint(tmp_path, variables(0))
+        load_newest_checkpoint(tmp_path)
 
 
 def test_another_network_is_refused_and_nothing_assigned(tmp_path):
     save(tmp_path, 1)
     other = variables(0, size=51)
     with pytest.raises(Mistake, match="another network"):
-        load_newest_checkpoint(tmp_path, other)
+        load_newest_checkpoint(tmp_path).assign(other)
     assert values(other) == [0, 7]
 
 
@@ -123,18 +125,19 @@ def test_a_full_disk_leaves_the_checkpoint_before(tmp_path, monkeypatch):
     save(tmp_path, 1)
 
     def full(*args, **kwargs):
-        args[0].write(b"half of it")
+        args[0].write_bytes(b"half of it")
         raise OSError(errno.ENOSPC, "No space left on device")
 
     monkeypatch.setattr(np, "savez", full)
     with pytest.raises(Mistake, match="No space left on device"):
         save(tmp_path, 2)
     assert [p.name for p in tmp_path.iterdir()] == ["step_00000001.npz"]
-    assert load_newest_checkpoint(tmp_path, variables(0))[0] == {"step": 1}
+    assert load_newest_checkpoint(tmp_path).record == {"step": 1}
 
 
 def test_leftovers_of_a_killed_run_are_ignored_and_removed(tmp_path):
     save(tmp_path, 1)
-    (tmp_path / "step_00000002.tmp").write_bytes(b"half")
-    assert load_newest_checkpoint(tmp_path, variables(0))[0] == {"step": 1}
-    assert [p.name for p in tmp_path.iterdir()] == ["step_00000001.npz"]
+    (tmp_path / f"{UNFINISHED}77_step_00000002.npz").write_bytes(b"half")
+    assert load_newest_checkpoint(tmp_path).record == {"step": 1}
+    save(tmp_path, 3)
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["step_00000001.npz", "step_00000003.npz"]
