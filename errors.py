@@ -1,5 +1,6 @@
 """Mistakes that a user can mend: constants checked, and every mistake told in one line."""
 
+import os
 import sys
 from pathlib import Path
 
@@ -9,25 +10,33 @@ class Mistake(Exception):
 
 
 # --- Constants -------------------------------------------------------------------------------
-# A rule is (function from a value to whether it can work, what is wanted instead).
+# A rule is (function from a value to whether it can work, what is wanted instead), and for paths
+# a third: the function from the value to what is meant by it.
 
 
 def check_constants(namespace, rules):
-    """Return the constants that a table of rules names, after checking each.
+    """Check the constants that a table of rules names; a `~` in a path becomes the user's home.
 
     Args:
         namespace: {name: value}, such as `globals()` of a command.
         rules: {name: rule}; it lists all the constants there are.
 
     Returns:
-        {name: value} in the order of the rules.
+        {name: value} in the order of the rules; paths as `expanded` returns them, so commands
+        take them from here.
 
     Raises:
         Mistake: a value cannot work; the message names the constant.
     """
-    for name, (works, wanted) in rules.items():
-        require(works(namespace[name]), name, wanted, namespace[name])
-    return {name: namespace[name] for name in rules}
+    constants = {}
+    for name, (works, wanted, *meaning) in rules.items():
+        value = namespace[name]
+        require(works(value), name, wanted, value)
+        try:
+            constants[name] = meaning[0](value) if meaning and value is not None else value
+        except Mistake as mistake:
+            raise Mistake(f"{name}: {mistake}") from mistake
+    return constants
 
 
 def require(holds, name, wanted, value):
@@ -75,8 +84,20 @@ def sizes(least_count=1):
 
 def optional(rule):
     """Return a rule that takes None as well."""
-    works, wanted = rule
-    return (lambda v: v is None or works(v)), f"None or {wanted}"
+    works, wanted, *meaning = rule
+    return (lambda v: v is None or works(v)), f"None or {wanted}", *meaning
+
+
+def expanded(path):
+    """Return a path, str or `Path`, of the same type; a `~` at its start becomes the home folder.
+
+    Raises:
+        Mistake: there is no such home folder.
+    """
+    found = os.path.expanduser(path)
+    if os.fspath(path).startswith("~") and found == os.fspath(path):
+        raise Mistake(f"there is no home folder {path}")
+    return type(path)(found)
 
 
 def _is_path(value):
@@ -84,10 +105,30 @@ def _is_path(value):
 
 
 SWITCH = (lambda v: isinstance(v, bool)), "True or False"
-PATH = _is_path, "a path"
+PATH = _is_path, "a path", expanded
+PATHS = (
+    lambda v: isinstance(v, list | tuple) and all(map(_is_path, v)),
+    "a tuple of paths",
+    lambda v: [expanded(path) for path in v],
+)
 
 
 # --- One line --------------------------------------------------------------------------------
+
+
+def shown(text):
+    r"""Return a path or a message in one line that every terminal and text file takes.
+
+    Line breaks and other characters that cannot be printed become escapes, and so do the bytes
+    of a file name that are no text: `caf\xe9.jpg`.
+    """
+    return "".join(c if c.isprintable() else _escape(c) for c in str(text))
+
+
+def _escape(character):
+    if "\udc80" <= character <= "\udcff":  # how Python stands for such a byte
+        return f"\\x{ord(character) - 0xDC00:02x}"
+    return character.encode("unicode_escape").decode()
 
 
 def tell(main, hint=""):
@@ -98,11 +139,14 @@ def tell(main, hint=""):
         hint: added to errors of the operating system, such as the path that is written to.
     """
     name = Path(sys.argv[0]).name
+    # What a terminal's alphabet lacks is printed as an escape, as in messages of errors.
+    if hasattr(sys.stdout, "reconfigure"):
+        sys.stdout.reconfigure(errors="backslashreplace")
     try:
         sys.exit(main())
     except Mistake as mistake:
-        sys.exit(f"{name}: {mistake}")
+        sys.exit(f"{name}: {shown(mistake)}")
     except OSError as error:
-        sys.exit(f"{name}: {error}{hint}")
+        sys.exit(f"{name}: {shown(error)}{hint}")
     except KeyboardInterrupt:
         sys.exit(130)

@@ -1,6 +1,7 @@
-"""Files that are written whole or not at all, and folders that can be written to."""
+"""Files that are written whole or not at all, and folders that can be written to, by one alone."""
 
 import contextlib
+import fcntl
 import os
 import shutil
 from pathlib import Path
@@ -8,10 +9,11 @@ from pathlib import Path
 from errors import Mistake
 
 UNFINISHED = "unfinished_"  # begins the name of what is not whole yet
+LOCK = ".lock"  # in a folder that a process writes to; holds the number of the process
 
 
 @contextlib.contextmanager
-def whole(path):
+def whole(path, alone=False):
     """Let a file, or a folder, appear under its name only when it is whole.
 
     Used as `with whole(path) as unfinished: ...`, which writes to `unfinished`, a path beside it
@@ -19,8 +21,11 @@ def whole(path):
 
     Args:
         path: `Path` of what shall be written; a file or folder there is replaced.
+        alone: whether no other process writes this file. Then what a killed process leaves has
+            a hidden name that is the same each time, so that the next process replaces it.
     """
-    unfinished = path.with_name(f"{UNFINISHED}{os.getpid()}_{path.name}")
+    name = f".{UNFINISHED}{path.name}" if alone else f"{UNFINISHED}{os.getpid()}_{path.name}"
+    unfinished = path.with_name(name)
     try:
         yield unfinished
         if path.is_dir() and not path.is_symlink():
@@ -55,3 +60,60 @@ def make_writable(folder, name="OUTPUT_DIR"):
         probe.unlink()
     except OSError as error:
         raise Mistake(f"cannot write to {name}: {error}") from error
+
+
+@contextlib.contextmanager
+def locked(folder, name="OUTPUT_DIR"):
+    """Keep other processes from writing to a folder, as long as they ask here.
+
+    The system lets go of the lock when the process ends, however it ends.
+
+    Args:
+        folder: `Path`; it is created.
+        name: what the user calls it: a constant or an option.
+
+    Raises:
+        Mistake: another process has it.
+        OSError: nothing can be written there.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / LOCK
+    while (file := _lock(path)) and not _is_at(path, file):  # removed by who had it before
+        file.close()
+    if file is None:
+        try:
+            holder = f" (process {int(path.read_text())})"
+        except (OSError, ValueError):  # it has just begun, or ends just now
+            holder = ""
+        raise Mistake(
+            f"{name} {folder} is being written to by another run{holder}: wait for its end, or "
+            f"name another {name}"
+        )
+    with file:
+        file.truncate(0)
+        file.write(f"{os.getpid()}\n")
+        file.flush()
+        try:
+            yield
+        finally:
+            path.unlink(missing_ok=True)
+
+
+def _lock(path):
+    """Return a locked file, or None if another process has it locked."""
+    file = open(path, "a")  # noqa: SIM115
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        file.close()
+        return None
+    except OSError:  # a file system without locks: two runs do not notice each other there
+        return file
+    return file
+
+
+def _is_at(path, file):
+    try:
+        return os.path.samestat(os.stat(path), os.fstat(file.fileno()))
+    except FileNotFoundError:
+        return False

@@ -23,7 +23,7 @@ from facenet import FaceNet
 from imaging.cropping import cut_out, put_back
 from imaging.detection import FaceDetector
 from imaging.lists import EXTENSIONS, find_faces
-from imaging.pictures import read_pixels
+from imaging.pictures import FORMATS, read_pixels
 from imaging.sheets import Card, ComparisonSheets
 from inference.super_resolver import SuperResolver, cut_pixels
 from trained_networks import add_model_option, load_network, newest_network
@@ -228,7 +228,7 @@ def read_picture(path, longest):
         OSError: the file cannot be read as an image; the message says why.
     """
     try:
-        with Image.open(path) as image:
+        with Image.open(path, formats=FORMATS) as image:
             if max(image.size) > longest and image.mode != "F":  # which read_pixels refuses
                 width, height = image.size
                 if image.mode.startswith("I;"):  # 16 bits, which Pillow cannot reduce

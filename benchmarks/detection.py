@@ -7,11 +7,9 @@ which says something about pictures that are all cropped alike only.
 """
 
 import csv
-import os
 import tempfile
 from pathlib import Path
 
-import cv2
 import numpy as np
 from PIL import Image
 
@@ -19,6 +17,7 @@ import prepare
 from errors import tell
 from imaging.cropping import TEMPLATE, similarity
 from imaging.lists import find_faces
+from imaging.opencv import cv2
 from imaging.pictures import read_pixels
 
 FACES_DIR = Path(__file__).parents[1] / "samples"  # pictures of one face each
@@ -86,7 +85,6 @@ def main():
         source.mkdir()
         left, top, scale = paste(paths, source, np.random.default_rng(SEED)).T
         prepare.SOURCE_DIR, prepare.OUTPUT_DIR, prepare.FACES = source, crops, "detect"
-        prepare.PROCESSES = os.cpu_count()
         prepare.main()
         with open(crops / "manifest.csv", newline="") as file:
             rows = list(csv.DictReader(file))

@@ -35,7 +35,7 @@ def make_tree(folder):
     pictures = []
     for i, path in enumerate(sorted(Path(FACES_DIR).rglob("*.jpg"))):
         pictures.append(str(folder / f"{i}.jpg"))
-        with Image.open(path) as image:
+        with Image.open(path, formats=["JPEG"]) as image:
             image.resize((PICTURE_SIZE, PICTURE_SIZE)).save(pictures[-1], quality=95)
     tree = folder / "tree"
     for identity in tqdm(range(IDENTITIES), unit="identity"):

@@ -6,6 +6,8 @@ Weights of FaceNet are drawn at random, as speed does not depend on them; other 
 of `train.py`. Prints tables and writes `benchmark.json` (eight minutes).
 """
 
+from hardware.processors import usable_processors
+
 import contextlib
 import functools
 import itertools
@@ -396,7 +398,7 @@ def main():
             }
     print_tables(results)
     conditions = {"python": platform.python_version(), "platform": platform.platform()}
-    conditions["cores"] = os.cpu_count()
+    conditions["cores"] = usable_processors()
     RESULTS.write_text(json.dumps({"conditions": conditions, "results": results}, indent=2) + "\n")
 
 

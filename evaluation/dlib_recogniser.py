@@ -4,9 +4,10 @@ Optional: `pip install dlib-bin face-recognition-models`. This file imports no T
 the processes that share its work start quickly.
 """
 
+from hardware.processors import usable_processors
+
 import functools
 import importlib.util
-import os
 from pathlib import Path
 
 import numpy as np
@@ -34,7 +35,7 @@ def describe(pixels, face_box):
         float32 (N, 128).
     """
     starts = range(0, len(pixels), FACES_PER_TASK)
-    parts = Parallel(n_jobs=os.cpu_count())(
+    parts = Parallel(n_jobs=usable_processors())(
         delayed(_describe)(pixels[start : start + FACES_PER_TASK], face_box) for start in starts
     )
     return np.concatenate(parts)

@@ -53,10 +53,11 @@ def read_samples():
     paths = [
         path
         for folder in sorted(p for p in SAMPLES.iterdir() if p.is_dir())[-IDENTITIES:]
-        for path in sorted(folder.glob("*.jpg"))[:FACES_PER_IDENTITY]
+        for path in sorted(folder.glob("[!.]*.jpg"))[:FACES_PER_IDENTITY]
     ]
-    faces = [np.asarray(Image.open(path).convert("RGB"), np.float32) for path in paths]
-    return np.stack(faces) / 127.5 - 1.0, np.array([path.parent.name for path in paths])
+    pictures = [Image.open(path, formats=["JPEG"]).convert("RGB") for path in paths]
+    faces = np.stack([np.asarray(picture, np.float32) for picture in pictures])
+    return faces / 127.5 - 1.0, np.array([path.parent.name for path in paths])
 
 
 def check(embeddings, again, identities):

@@ -1,5 +1,7 @@
 """What this machine offers, and the number format that pays on it."""
 
+from hardware.processors import usable_processors
+
 import os
 from pathlib import Path
 
@@ -35,7 +37,7 @@ def use_hardware(precision):
         else:
             fastest = "float16" if capability >= (7, 0) and is_alone else "float32"
     else:
-        device = f"CPU, {os.cpu_count()} cores (TensorFlow finds no GPU)"
+        device = f"CPU, {usable_processors()} cores (TensorFlow finds no GPU)"
         fastest = "bfloat16" if _cpu_flags() & {"avx512_bf16", "amx_bf16"} else "float32"
     chosen = fastest if precision == "auto" else precision
     keras.config.set_dtype_policy(POLICIES[chosen])

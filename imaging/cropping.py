@@ -6,10 +6,10 @@ landmarks are eyes, nose and corners of the mouth, of two the one further left i
 
 import math
 
-import cv2
 import numpy as np
 from PIL import Image
 
+from imaging.opencv import cv2
 from imaging.pictures import crop_and_resize
 
 # Where the landmarks lie in a squared box, as fractions of its side: medians of what MTCNN finds on

@@ -1,4 +1,4 @@
-"""Faces in photographs: finding them, cutting them out, putting them back. Needs `mtcnn`."""
+"""Where faces are in photographs: found by MTCNN. Needs `mtcnn`."""
 
 import dataclasses
 import importlib.resources
@@ -31,6 +31,26 @@ class Found:
     landmarks: list
 
 
+def import_mtcnn():
+    """Import MTCNN without computing anything, so that no GPU is taken.
+
+    Returns:
+        (its class, {file of weights: class of the stage}).
+
+    Raises:
+        Mistake: the package is not installed, or too old.
+    """
+    if importlib.util.find_spec("mtcnn") is None:
+        raise Mistake("finding faces needs a package: pip install mtcnn")
+    try:
+        from mtcnn import MTCNN
+        from mtcnn.stages import StageONet, StagePNet, StageRNet
+    except ImportError as error:
+        message = f"finding faces cannot use this mtcnn ({error}): pip install --upgrade mtcnn"
+        raise Mistake(message) from error
+    return MTCNN, {"pnet.lz4": StagePNet, "rnet.lz4": StageRNet, "onet.lz4": StageONet}
+
+
 class FaceDetector:
     """Finds the faces of a photograph and cuts squares around them like those of the training."""
 
@@ -38,21 +58,12 @@ class FaceDetector:
         """Load MTCNN.
 
         Raises:
-            Mistake: the package is not installed, or too old.
+            Mistake: see `import_mtcnn`.
         """
-        if importlib.util.find_spec("mtcnn") is None:
-            raise Mistake("finding faces needs a package: pip install mtcnn")
-        try:
-            from mtcnn import MTCNN
-            from mtcnn.stages import StageONet, StagePNet, StageRNet
-        except ImportError as error:
-            message = f"finding faces cannot use this mtcnn ({error}): pip install --upgrade mtcnn"
-            raise Mistake(message) from error
-
+        mtcnn, stages = import_mtcnn()
         # Given only names, mtcnn would unpickle files of these names in the current folder.
         weights = importlib.resources.files("mtcnn") / "assets" / "weights"
-        stages = {"pnet.lz4": StagePNet, "rnet.lz4": StageRNet, "onet.lz4": StageONet}
-        self._detector = MTCNN([stage(weights=str(weights / n)) for n, stage in stages.items()])
+        self._detector = mtcnn([stage(weights=str(weights / n)) for n, stage in stages.items()])
 
     def __call__(self, photograph):
         """Find faces.

@@ -1,14 +1,17 @@
 """The list of a large folder, kept so that later starts need not list millions of files again."""
 
-import contextlib
 import hashlib
+import json
 import os
 import zipfile
 from pathlib import Path
 
 import numpy as np
 
-INDEX_VERSION = 1  # of the layout of an index
+from errors import shown
+from files import whole
+
+INDEX_VERSION = 2  # of the layout of an index
 # Nanoseconds. A folder changed so shortly before it was listed may change again under the same
 # time; it is listed anew at the next start.
 SETTLED = 2 * 10**9
@@ -28,13 +31,12 @@ def state_of(root, folder, now=None):
     return status.st_size, -1 if unsettled else status.st_mtime_ns, status.st_ctime_ns
 
 
-def write_index(path, root, parts, states):
+def write_index(path, root, parts, states, passed_over):
     """Write an index, whole or not at all; a cache that cannot be written is done without."""
     folders, folder_of, names, ends = parts
-    unfinished = path.with_name(f"{path.name}.{os.getpid()}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with open(unfinished, "wb") as file:
+        with whole(path) as unfinished, open(unfinished, "wb") as file:
             np.savez(
                 file,
                 version=INDEX_VERSION,
@@ -45,16 +47,19 @@ def write_index(path, root, parts, states):
                 folder_of=folder_of,
                 names=np.frombuffer(names, np.uint8),
                 ends=ends,
+                passed_over=json.dumps(passed_over),
             )
-        unfinished.replace(path)
     except OSError as error:
-        with contextlib.suppress(OSError):
-            unfinished.unlink()
-        print(f"The list of {root} is not kept for later starts: {error}")
+        print(f"The list of {shown(root)} is not kept for later starts: {shown(error)}")
 
 
 def read_index(path, root):
-    """Return the parts of a `FaceList`, or None if there is no index that is still true."""
+    """Read an index.
+
+    Returns:
+        (parts of a `FaceList`, {ending: number of files passed over}), or None if there is no
+        index that is still true.
+    """
     try:
         with np.load(path) as index:
             if index["version"] != INDEX_VERSION:
@@ -64,12 +69,9 @@ def read_index(path, root):
             listed = _to_list(index["listed"])
             if [state_of(root, folder) for folder in listed] != list(map(tuple, index["states"])):
                 return None
-            return (
-                _to_list(index["folders"]),
-                index["folder_of"],
-                index["names"].tobytes(),
-                index["ends"],
-            )
+            names, ends = index["names"].tobytes(), index["ends"]
+            parts = _to_list(index["folders"]), index["folder_of"], names, ends
+            return parts, json.loads(str(index["passed_over"]))
     except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
         return None
 

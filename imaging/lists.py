@@ -13,12 +13,20 @@ from pathlib import Path
 
 import numpy as np
 
-from errors import Mistake
+from errors import Mistake, shown
 from imaging.index import index_path, read_index, state_of, write_index
-from imaging.pictures import crop_and_resize, read_pixels
+from imaging.pictures import EXTENSIONS, crop_and_resize, read_or_note
 
-EXTENSIONS = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".webp", ".gif", ".tif", ".tiff"})
-
+# Folders that systems leave, with copies or previews of pictures; hidden ones never count either.
+OF_SYSTEMS = frozenset(
+    (b"__MACOSX", b"@eaDir", b"@Recycle", b"#recycle", b"$RECYCLE.BIN", b"lost+found")
+)
+# Files beside pictures that nobody would take for one; all others passed over are counted.
+NO_PICTURES = frozenset(
+    (".csv", ".tsv", ".txt", ".json", ".xml", ".yaml", ".yml", ".html", ".md", ".log", ".pdf")
+    + (".ini", ".db", ".npy", ".npz", ".mat", ".pts")
+)
+KINDS_SHOWN = 5  # of files passed over
 FACES_PER_ROUND = 2  # of an identity, when faces are spread over identities
 INDEX_FROM = 50_000  # images; fewer are listed anew at every start, which takes no time
 
@@ -30,9 +38,13 @@ class FaceList(collections.abc.Sequence):
 
     Attributes:
         root: `Path` of the folder.
+        level: which folder below the root stands for a person, from 1; None: a face's own.
+        passed_over: {ending: number of files below the root that are not read}.
     """
 
-    def __init__(self, root, folders, folder_of, names, ends, chosen=None):
+    def __init__(
+        self, root, folders, folder_of, names, ends, chosen=None, level=None, passed_over=None
+    ):
         """Keep the parts of the list.
 
         Args:
@@ -43,8 +55,12 @@ class FaceList(collections.abc.Sequence):
             names: bytes, the file names of all images in one piece.
             ends: int64 (N,), where each name ends.
             chosen: int32 (M,), which of the N images are listed; None lists all.
+            level: see the attribute.
+            passed_over: see the attribute.
         """
         self.root = root
+        self.level = level
+        self.passed_over = passed_over or {}
         self._parts = folders, folder_of, names, ends
         self._chosen = np.arange(len(ends), dtype=np.int32) if chosen is None else chosen
 
@@ -53,8 +69,11 @@ class FaceList(collections.abc.Sequence):
 
     def __getitem__(self, index):
         if isinstance(index, slice):
-            return FaceList(self.root, *self._parts, self._chosen[index])
+            return self._choose(self._chosen[index])
         return self.root / os.fsdecode(next(self._names(self._chosen[[index]])))
+
+    def _choose(self, chosen):
+        return FaceList(self.root, *self._parts, chosen, self.level, self.passed_over)
 
     def __iter__(self):
         return (self.root / os.fsdecode(name) for name in self.names())
@@ -72,36 +91,50 @@ class FaceList(collections.abc.Sequence):
         ):
             yield folders[folder] + names[start:end]
 
-    def identities(self):
+    def folders(self):
         """Return the folders that images of this list lie in, relative to the root, sorted."""
         folders, folder_of, _, _ = self._parts
         used = np.unique(folder_of[self._chosen])
-        return sorted(
-            (os.fsdecode(folders[i][:-1]) for i in used), key=lambda name: name.split("/")
-        )
+        return sorted((os.fsdecode(folders[i][:-1]) for i in used), key=_by_parts)
+
+    def identity(self, path):
+        """Return the `Path` of the folder that stands for the person of a face of this list."""
+        return self.root.joinpath(*path.relative_to(self.root).parts[:-1][: self.level])
+
+    def identities(self):
+        """Return the folders that stand for people, relative to the root, sorted."""
+        return sorted({self._identity(folder) for folder in self.folders()}, key=_by_parts)
+
+    def _identity(self, folder):
+        return "/".join(folder.split("/")[: self.level])
 
     def split(self, identities):
         """Return two `FaceList`: the images outside and inside of some of `identities()`."""
         folders, folder_of, _, _ = self._parts
-        inside = {os.fsencode(name + "/" if name else "") for name in identities}
-        is_inside = np.array([folder in inside for folder in folders])[folder_of[self._chosen]]
-        return tuple(
-            FaceList(self.root, *self._parts, self._chosen[is_inside == side])
-            for side in (False, True)
-        )
+        inside = set(identities)
+        is_inside = [self._identity(os.fsdecode(folder[:-1])) in inside for folder in folders]
+        is_inside = np.array(is_inside)[folder_of[self._chosen]]
+        return tuple(self._choose(self._chosen[is_inside == side]) for side in (False, True))
 
 
-def find_faces(folder):
+def _by_parts(name):
+    return name.split("/")
+
+
+def find_faces(folder, identity_level=None):
     """List the images below a folder, sorted, so that the order is the same on every machine.
 
-    From `INDEX_FROM` images on, the list is also written to `index_path`, and later calls read it
-    from there unless the size or time of a folder changed.
+    Hidden files and folders never count, nor do those of `OF_SYSTEMS`. From `INDEX_FROM` images
+    on, the list is also written to `index_path`, and later calls read it from there unless the
+    size or time of a folder changed.
 
     Args:
         folder: root of one folder per identity, at any depth.
+        identity_level: which folder below the root stands for a person, from 1: 1 for
+            person/video/frame.jpg. None: the folder that a face lies in.
 
     Returns:
-        `FaceList`. The identity of a face is its parent folder.
+        `FaceList`.
 
     Raises:
         Mistake: the folder does not exist, cannot be listed or holds no image.
@@ -110,30 +143,67 @@ def find_faces(folder):
     if not root.is_dir():
         raise Mistake(f"there is no folder {root}")
     index = index_path(root)
-    parts = read_index(index, root)
+    parts, passed_over = read_index(index, root) or (None, None)
     if parts is None:
         started = time.time_ns()
         try:
-            names, states = _list_images(root, started)
+            names, states, passed_over = _list_images(root, started)
         except OSError as error:
             raise Mistake(f"cannot list {os.fsdecode(error.filename)}: {error.strerror}") from error
         if not names:
-            raise Mistake(f"{root} holds no image ({', '.join(sorted(EXTENSIONS))})")
+            others = f", but {_kinds(passed_over)}" if passed_over else ""
+            raise Mistake(f"{root} holds no image ({', '.join(sorted(EXTENSIONS))}){others}")
         parts = _pack(names)
         if len(names) >= INDEX_FROM:
-            write_index(index, root, parts, states)
+            write_index(index, root, parts, states, passed_over)
             seconds = (time.time_ns() - started) / 1e9
-            print(f"Listed {len(names):,} images in {seconds:.0f} s; later starts read {index}")
-    return FaceList(root, *parts)
+            print(
+                f"Listed {len(names):,} images in {seconds:.0f} s; later starts read {shown(index)}"
+            )
+    return FaceList(root, *parts, level=identity_level, passed_over=passed_over)
 
 
-def split_faces(train_dir, validation_dir, count):
+def passed_over_note(faces):
+    """Return a line about the files below a `FaceList`'s root that are not read, "" if none."""
+    if not faces.passed_over:
+        return ""
+    return f"Passed over in {shown(faces.root)}, as no pictures: {_kinds(faces.passed_over)}"
+
+
+def _kinds(counts):
+    kinds = [
+        f"{count:,} {shown(ending) or 'without ending'}"
+        for ending, count in sorted(counts.items(), key=lambda item: (-item[1], item[0]))
+    ]
+    more = f" and {len(kinds) - KINDS_SHOWN} more kinds" if len(kinds) > KINDS_SHOWN else ""
+    return ", ".join(kinds[:KINDS_SHOWN]) + more
+
+
+def nested_note(faces):
+    """Return a line if one person's faces may lie in several folders of a `FaceList`, else ""."""
+    parents = collections.defaultdict(list)
+    for folder in faces.folders():
+        parents[folder.split("/")[0]].append(folder)
+    nested = [folders for folders in parents.values() if len(folders) > 1]
+    if faces.level is not None or len(parents) == 1 or not nested:
+        return ""
+    first, second = nested[0][:2]
+    parent, depth = first.split("/")[0], second.count("/") + 1
+    return (
+        f"Each of {sum(map(len, parents.values())):,} folders counts as a person, {shown(first)} "
+        f"as well as {shown(second)}: set IDENTITY_LEVEL = 1 if {shown(parent)} is one person, "
+        f"= {depth} if not"
+    )
+
+
+def split_faces(train_dir, validation_dir, count, identity_level=None):
     """Find the faces to train on and those of other people that are held out.
 
     Args:
         train_dir: folder of identity folders.
         validation_dir: folder of other identities; None holds out some of `train_dir`.
         count: number of identities to hold out then, see `hold_out_identities`.
+        identity_level: see `find_faces`.
 
     Returns:
         (training faces, held-out faces), both `FaceList`.
@@ -141,10 +211,10 @@ def split_faces(train_dir, validation_dir, count):
     Raises:
         Mistake: see `find_faces`, `hold_out_identities` and `check_identities_apart`.
     """
-    faces = find_faces(train_dir)
+    faces = find_faces(train_dir, identity_level)
     if validation_dir is None:
         return hold_out_identities(faces, count)
-    held_out = find_faces(validation_dir)
+    held_out = find_faces(validation_dir, identity_level)
     check_identities_apart(faces, held_out)
     return faces, held_out
 
@@ -201,20 +271,27 @@ def spread_over_identities(paths):
 
     Two of each identity come first, then two more, and so on: only with a second face of the same
     person can be told whether the person is recognised.
+
+    Args:
+        paths: `FaceList`; or list of `Path`, one identity per parent folder.
     """
-    by_identity = collections.defaultdict(list)
+    by_identity, identity = collections.defaultdict(list), _identity_in(paths)
     for path in paths:
-        by_identity[path.parent].append(path)
+        by_identity[identity(path)].append(path)
     for start in range(0, max(map(len, by_identity.values())), FACES_PER_ROUND):
         for members in by_identity.values():
             yield from members[start : start + FACES_PER_ROUND]
+
+
+def _identity_in(paths):
+    return getattr(paths, "identity", lambda path: path.parent)
 
 
 def load_faces(paths, count, image_size=128):
     """Read a fixed choice of faces, the first of `spread_over_identities` that can be read.
 
     Args:
-        paths: `FaceList` or list of `Path`, one identity per parent folder.
+        paths: see `spread_over_identities`.
         count: number of faces wanted.
         image_size: height and width of a face in pixels.
 
@@ -228,16 +305,15 @@ def load_faces(paths, count, image_size=128):
     in_turn = spread_over_identities(paths)
     pixels, chosen, unreadable = [], [], {}
     while len(pixels) < count and (path := next(in_turn, None)) is not None:
-        try:
-            pixels.append(crop_and_resize(read_pixels(path), image_size))
+        picture = read_or_note(path, lambda path, error: unreadable.update({path: str(error)}))
+        if picture is not None:
+            pixels.append(crop_and_resize(picture, image_size))
             chosen.append(path)
-        except OSError as error:
-            unreadable[path] = str(error)
     if not pixels:
         reason = next(iter(unreadable.values()), "there are none")
         raise Mistake(f"no readable image among {len(paths)} files: {reason}")
     order = np.argsort([str(path) for path in chosen], kind="stable")
-    identities = np.array([str(path.parent) for path in chosen])
+    identities = np.array([str(folder) for folder in map(_identity_in(paths), chosen)])
     return np.stack(pixels)[order], identities[order], unreadable
 
 
@@ -245,26 +321,37 @@ def load_faces(paths, count, image_size=128):
 
 
 def _list_images(root, now):
-    """Return (sorted relative paths as bytes, {relative folder as bytes: its state})."""
+    """List all there is, but for what is hidden and `OF_SYSTEMS`.
+
+    Returns:
+        (sorted relative paths as bytes, {relative folder as bytes: its state}, {ending: number of
+        files passed over}).
+    """
     extensions = {os.fsencode(extension) for extension in EXTENSIONS}
     names, states, waiting = [], {}, [(b"", frozenset())]
+    passed_over = collections.Counter()
     while waiting:
         folder, above = waiting.pop()
         status = os.stat(os.path.join(os.fsencode(root), folder))
         here = status.st_dev, status.st_ino
         if here in above:
             continue  # a link back to a folder that it lies in
-        states[folder] = state_of(
-            root, folder, now
-        )  # before it is listed: a change shows next time
+        # Before it is listed, so that a change shows next time.
+        states[folder] = state_of(root, folder, now)
         with os.scandir(os.path.join(os.fsencode(root), folder)) as entries:
             for entry in entries:
+                ending = os.path.splitext(entry.name)[1].lower()
+                if entry.name.startswith(b".") or entry.name in OF_SYSTEMS:
+                    continue
                 if entry.is_dir():  # or a link to one, as to another disk
                     waiting.append((folder + entry.name + b"/", above | {here}))
-                elif os.path.splitext(entry.name)[1].lower() in extensions and entry.is_file():
+                elif ending in extensions and entry.is_file():
                     names.append(folder + entry.name)
+                else:
+                    passed_over[os.fsdecode(ending)] += 1
     names.sort()
-    return names, states
+    counts = {ending: n for ending, n in passed_over.items() if ending not in NO_PICTURES}
+    return names, states, counts
 
 
 def _pack(names):

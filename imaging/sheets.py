@@ -9,10 +9,13 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 BACKGROUND, INK, FAINT = (255, 255, 255), (30, 30, 30), (120, 120, 120)
+GAP = 4  # pixels between pictures that belong together
+# Of sample sheets, in pixels: around everything, between groups of columns, title, headings.
+SAMPLE_MARGIN, GROUP_GAP, TITLE, HEADINGS = 12, 14, 26, 44
+# Of comparison sheets, in pixels: around everything, between faces, above a face, headings.
+CARD_MARGIN, CARD_GAP, CAPTION, CARD_HEADINGS = 16, 18, 20, 42
 FACES_PER_SHEET = 24
-MARGIN, GAP, CARD_GAP, CAPTION, HEADER = 16, 4, 18, 20, 42  # of comparison sheets
-SAMPLE_MARGIN, PAIR_GAP, SAMPLE_HEADER = 12, 14, 44  # of sample sheets
-LABELS = ("input", "bicubic", "IPU-Net")
+LABELS = ("input", "bicubic", "IPU-Net")  # of the pictures of a face
 # Matplotlib brings a font with Latin, Greek, Cyrillic and Arabic letters.
 FONT = Path(matplotlib.get_data_path()) / "fonts" / "ttf" / "DejaVuSans.ttf"
 
@@ -35,10 +38,10 @@ def sample_sheet(columns, title):
     lefts, groups, x = [], {}, SAMPLE_MARGIN
     for i, (group, _, _) in enumerate(columns):
         if i:
-            x += width + (GAP if group == columns[i - 1][0] else PAIR_GAP)
+            x += width + (GAP if group == columns[i - 1][0] else GROUP_GAP)
         lefts.append(x)
         groups.setdefault(group, []).append(x)
-    top = SAMPLE_MARGIN + 26 + SAMPLE_HEADER
+    top = SAMPLE_MARGIN + TITLE + HEADINGS
     sheet = Image.new(
         "RGB",
         (x + width + SAMPLE_MARGIN, top + count * (height + GAP) - GAP + SAMPLE_MARGIN),
@@ -136,20 +139,21 @@ def draw_sheet(cards, size):
     sheet = Image.new(
         "RGB",
         (
-            2 * MARGIN + columns * (card_width + 2 * CARD_GAP) - 2 * CARD_GAP,
-            HEADER + rows * card_height - CARD_GAP + MARGIN,
+            2 * CARD_MARGIN + columns * (card_width + 2 * CARD_GAP) - 2 * CARD_GAP,
+            CARD_HEADINGS + rows * card_height - CARD_GAP + CARD_MARGIN,
         ),
         BACKGROUND,
     )
     draw = ImageDraw.Draw(sheet)
     big, small = (ImageFont.truetype(FONT, points) for points in (14, 12))
-    for column in range(columns):
+    lefts = [CARD_MARGIN + column * (card_width + 2 * CARD_GAP) for column in range(columns)]
+    for left in lefts:
         for i, label in enumerate(LABELS):
-            middle = MARGIN + column * (card_width + 2 * CARD_GAP) + i * (size + GAP) + size / 2
-            draw.text((middle, MARGIN), label, INK, big, anchor="mt")
+            middle = left + i * (size + GAP) + size / 2
+            draw.text((middle, CARD_MARGIN), label, INK, big, anchor="mt")
     for i, card in enumerate(cards):
-        left = MARGIN + i % columns * (card_width + 2 * CARD_GAP)
-        top = HEADER + i // columns * card_height
+        left = lefts[i % columns]
+        top = CARD_HEADINGS + i // columns * card_height
         baseline = top + CAPTION - 7
         draw.text((left + card_width, baseline), card.remark, FAINT, small, anchor="rs")
         space = card_width - draw.textlength(card.remark, small) - 12

@@ -1,26 +1,27 @@
-import csv
 import importlib.util
-import io
 import os
-import random
-import shutil
 import subprocess
 import sys
-import time
-import unicodedata
-from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
 from PIL import Image
+from preparing import (
+    constants_of,
+    files_of,
+    noise,
+    rows_of,
+    run_script,
+    save,
+    through_jpeg,
+    write_table,
+)
 from project import ROOT, SAMPLES
 
 import prepare
 from errors import Mistake
-from imaging import cropping
-from imaging.cropping import CropError
-from preparation import vggface2
+from files import locked
 
 NEEDS_MTCNN = pytest.mark.skipif(
     importlib.util.find_spec("mtcnn") is None, reason="the optional mtcnn is not installed"
@@ -37,22 +38,9 @@ BOXES = {
 }
 
 
-def noise(shape, seed):
-    """A picture whose every square is different, smooth enough for JPEG."""
-    rng = np.random.default_rng(seed)
-    small = rng.integers(0, 256, (shape[0] // 8, shape[1] // 8, 3), dtype=np.uint8)
-    return cv2.resize(small, shape[::-1], interpolation=cv2.INTER_CUBIC)
-
-
-def save(path, pixels):
-    path.parent.mkdir(parents=True, exist_ok=True)
-    Image.fromarray(pixels).save(path, quality=95)
-
-
-def write_table(path, header, rows):
-    path.parent.mkdir(exist_ok=True)
-    lines = [header] + [f'"{name}",' + ",".join(map(str, numbers)) for name, numbers in rows]
-    path.write_bytes(("\r\n".join(lines) + "\r\n").encode())
+@pytest.fixture
+def constants(monkeypatch, tmp_path):
+    return constants_of(monkeypatch, tmp_path / "crops")
 
 
 @pytest.fixture
@@ -90,26 +78,6 @@ def vggface2_tree(tmp_path):
     return source
 
 
-@pytest.fixture
-def constants(monkeypatch, tmp_path):
-    """Sets constants of prepare.py for one test; one process, crops in `crops`."""
-
-    def set_constants(**values):
-        for name, value in {"OUTPUT_DIR": tmp_path / "crops", "PROCESSES": 1, **values}.items():
-            monkeypatch.setattr(prepare, name, value)
-
-    return set_constants
-
-
-def rows_of(output):
-    with open(output / "manifest.csv", encoding="utf-8", newline="") as file:
-        return {row["source"]: row for row in csv.DictReader(file)}
-
-
-def files_of(folder):
-    return {p.relative_to(folder): p.read_bytes() for p in folder.rglob("*") if p.is_file()}
-
-
 def expected_crop(pixels, box, margin, size):
     """The crop worked out another way: pad the whole picture, then slice."""
     left, top, width, height = box
@@ -121,12 +89,6 @@ def expected_crop(pixels, box, margin, size):
     square = padded[first_row : first_row + side, first_column : first_column + side]
     method = cv2.INTER_AREA if side > size else cv2.INTER_CUBIC
     return cv2.resize(square, (size, size), interpolation=method)
-
-
-def through_jpeg(pixels):
-    file = io.BytesIO()
-    Image.fromarray(pixels).save(file, "JPEG", quality=95)
-    return np.asarray(Image.open(file))
 
 
 # --- With the boxes of VGGFace2 ---
@@ -178,14 +140,6 @@ def test_other_margins_and_sizes(vggface2_tree, constants, tmp_path):
         np.testing.assert_array_equal(crop, through_jpeg(expected_crop(pixels, box, 0, 48)))
 
 
-def test_decomposed_file_names_find_their_row(tmp_path):
-    write_table(tmp_path / "t.csv", "NAME_ID,X,Y,W,H", [("Zoë/1", (1, 2, 3, 4))])
-    table = vggface2.Table(tmp_path / "t.csv", vggface2.BOX_COLUMNS)
-    for form in ("NFC", "NFD"):
-        assert table.find(unicodedata.normalize(form, "Zoë/1").encode()) == [1, 2, 3, 4]
-    assert table.find(b"Zoe/1") is None
-
-
 def test_identities_are_excluded_by_folder_and_by_name(vggface2_tree, constants, tmp_path, capsys):
     text = "\ufeff# people of LFW\r\n\r\njosé pérez\r\nAnn_O'Neil\r\nNobody\r\n"
     (tmp_path / "names.txt").write_bytes(text.encode())
@@ -221,38 +175,11 @@ def test_train_and_test_share_no_identity(vggface2_tree, constants, tmp_path):
 def test_damaged_tables_are_named(vggface2_tree, constants, table, message):
     (vggface2_tree / "bb_landmark/loose_bb_test.csv").write_bytes(table)
     constants(SOURCE_DIR=vggface2_tree)
-    with pytest.raises(vggface2.Mistake, match=f"loose_bb_test.csv.*{message}"):
+    with pytest.raises(Mistake, match=f"loose_bb_test.csv.*{message}"):
         prepare.main()
 
 
 # --- Alignment ---
-
-
-def test_a_turned_face_comes_to_lie_on_the_template():
-    angle, scale, size = np.radians(25), 1.7, 100
-    turn = scale * np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
-    landmarks = cropping.TEMPLATE @ (90 * turn).T + (150, 80)
-    pixels = np.zeros((400, 400, 3), np.uint8)
-    for x, y in landmarks:
-        cv2.circle(pixels, (round(x), round(y)), 6, (255, 255, 255), -1)
-    box = (*landmarks.min(0), *np.ptp(landmarks, axis=0))
-    crop = cropping.crop(pixels, box, 0.3, size, landmarks)
-    for x, y in (0.5 + (cropping.TEMPLATE - 0.5) / 1.3) * size:
-        around = crop[round(y) - 7 : round(y) + 7, round(x) - 7 : round(x) + 7, 0].astype(float)
-        rows, columns = np.mgrid[round(y) - 7 : round(y) + 7, round(x) - 7 : round(x) + 7] + 0.5
-        middle = np.array([(around * columns).sum(), (around * rows).sum()]) / around.sum()
-        np.testing.assert_allclose(middle, (x, y), atol=0.75)
-    assert crop.shape == (size, size, 3)
-
-
-def test_the_identity_alignment_is_the_plain_crop():
-    pixels = noise((200, 200), 3)
-    box = (50, 60, 80, 80)  # squared with this margin: 40 to 140, 50 to 150
-    landmarks = cropping.TEMPLATE * 80 + (50, 60)
-    plain = cropping.crop(pixels, box, 0.25, 100)
-    np.testing.assert_array_equal(cropping.crop(pixels, box, 0.25, 100, landmarks), plain)
-    halved = cropping.crop(pixels, box, 0.25, 50, landmarks).astype(int)
-    assert np.abs(halved - cropping.crop(pixels, box, 0.25, 50)).max() <= 1
 
 
 def test_faces_without_landmarks_are_not_aligned(vggface2_tree, constants, tmp_path):
@@ -261,8 +188,6 @@ def test_faces_without_landmarks_are_not_aligned(vggface2_tree, constants, tmp_p
     rows = rows_of(tmp_path / "crops")
     assert rows["train/n000003/0001_02.jpg"]["reason"] == "no landmarks in the tables"
     assert rows["train/n000002/0001_01.jpg"]["reason"] == ""
-    with pytest.raises(CropError, match="all one point"):
-        cropping.similarity(np.ones((5, 2)), cropping.TEMPLATE)
 
 
 # --- Folders that are cropped already ---
@@ -287,131 +212,6 @@ def test_cropped_folders_are_only_resized(constants, tmp_path):
     np.testing.assert_array_equal(crop, through_jpeg(expected))
 
 
-# --- Going on ---
-
-
-@pytest.fixture(scope="module")
-def many(tmp_path_factory):
-    """A source of 1,200 pictures and what an uninterrupted run makes of it."""
-    folder = tmp_path_factory.mktemp("many")
-    pixels = [noise((96, 80), seed) for seed in range(4)]
-    for i in range(1200):
-        save(folder / "source" / f"{i // 100:02}" / f"{i:04}.jpg", pixels[i % 4])
-    (folder / "source/03/0319.jpg").write_bytes(b"broken")
-    run_script(folder / "source", folder / "crops").wait()
-    assert len(rows_of(folder / "crops")) == 1200
-    return folder
-
-
-def run_script(source, output, setup=""):
-    values = {"SOURCE_DIR": str(source), "OUTPUT_DIR": str(output), "FACES": "cropped"}
-    code = f"import prepare\nvars(prepare).update({values!r}, PROCESSES=2)\n{setup}\nprepare.main()"
-    return subprocess.Popen(
-        [sys.executable, "-c", code],
-        cwd=ROOT,
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-
-
-def test_after_kill_9_the_result_is_that_of_an_uninterrupted_run(many, tmp_path):
-    output, source = tmp_path / "crops", many / "source"
-    manifest, whole = output / "manifest_unfinished.csv", files_of(many / "crops")
-    chance, kills = random.Random(0), 0
-    while not (output / "manifest.csv").exists():
-        process = run_script(source, output)
-        before = manifest.stat().st_size if manifest.exists() else 0
-        # Some time before or after the first part of this run is done.
-        while process.poll() is None and not (
-            manifest.exists() and manifest.stat().st_size > before
-        ):
-            time.sleep(0.002)
-        time.sleep(chance.uniform(0, 0.15) if kills % 2 else 0.0)
-        kills += process.poll() is None
-        process.kill()
-        process.wait()
-        for path in output.rglob("*.jpg"):
-            assert path.read_bytes() == whole[path.relative_to(output)]
-    assert run_script(source, output).wait() == 0
-    assert kills >= 3
-    assert files_of(output) == whole
-
-
-@pytest.mark.parametrize("size", [0, 5, 200, 9001, "in the last row of a part"])
-def test_a_manifest_cut_anywhere_is_continued(many, tmp_path, size, constants):
-    output = tmp_path / "crops"
-    shutil.copytree(many / "crops", output)
-    content = (output / "manifest.csv").read_bytes()
-    if isinstance(size, str):
-        size = content.index(b"cannot identify")
-        assert (content[:size].count(b"\n") - 1) % prepare.PART == prepare.PART - 1
-    (output / "manifest.csv").unlink()
-    (output / "manifest_unfinished.csv").write_bytes(content[:size])
-    kept = max(0, content[:size].count(b"\n") - 1) // prepare.PART * prepare.PART
-    for name in [row["crop"] for row in rows_of(many / "crops").values()][kept:]:
-        if name:
-            (output / name).write_bytes(b"half a cr")
-    constants(SOURCE_DIR=many / "source", FACES="cropped")
-    prepare.main()
-    assert files_of(output) == files_of(many / "crops")
-
-
-def test_a_full_disk_leaves_no_half_written_crop(many, tmp_path):
-    output = tmp_path / "crops"
-    largest = max(
-        len(content) for path, content in files_of(many / "crops").items() if path.suffix == ".jpg"
-    )
-    # The system cuts every write at this size, as a full disk does at some other.
-    setup = "import resource; resource.setrlimit(resource.RLIMIT_FSIZE, (BYTES, BYTES))"
-    process = run_script(many / "source", output, setup.replace("BYTES", str(largest - 1)))
-    _, err = process.communicate(timeout=60)
-    assert process.returncode == 1
-    assert "OSError: [Errno 27]" in err
-    whole = files_of(many / "crops")
-    crops = {p: c for p, c in files_of(output).items() if p.suffix not in (".csv", ".json")}
-    assert all(whole[path] == content for path, content in crops.items())
-    assert run_script(many / "source", output).wait() == 0
-    assert files_of(output) == whole
-
-
-def test_a_finished_folder_is_left_as_it_is(many, constants, tmp_path, capsys):
-    output = tmp_path / "crops"
-    shutil.copytree(many / "crops", output)
-    constants(SOURCE_DIR=many / "source", FACES="cropped")
-    before = {path: path.stat().st_mtime_ns for path in output.rglob("*.jpg")}
-    prepare.main()
-    assert {path: path.stat().st_mtime_ns for path in output.rglob("*.jpg")} == before
-    assert "1199 of 1200 pictures became crops" in capsys.readouterr().out
-    constants(SOURCE_DIR=many / "source", FACES="cropped", SIZE=32, JPEG_QUALITY=90)
-    with pytest.raises(Mistake, match="made with SIZE = 160, JPEG_QUALITY = 95"):
-        prepare.main()
-    constants(SOURCE_DIR=many / "source" / "01", FACES="cropped", SIZE=160, JPEG_QUALITY=95)
-    with pytest.raises(Mistake, match="SOURCE_DIR or EXCLUDE changed"):
-        prepare.main()
-
-
-def test_processes_do_not_outlive_the_first(many, tmp_path):
-    output = tmp_path / "crops"
-    process = run_script(many / "source", output)
-    children = Path(f"/proc/{process.pid}/task/{process.pid}/children")
-    if not children.exists():
-        process.kill()
-        pytest.skip("this system does not list the children of a process")
-    started = set()
-    while process.poll() is None and len(started) < 2:
-        started = {int(pid) for pid in children.read_text().split()}
-        time.sleep(0.02)
-    assert len(started) >= 2
-    process.kill()
-    process.wait()
-    deadline = time.time() + 10
-    while time.time() < deadline and any(Path(f"/proc/{pid}").exists() for pid in started):
-        time.sleep(0.05)
-    assert not any(Path(f"/proc/{pid}/exe").exists() for pid in started)
-
-
 # --- Mistakes ---
 
 
@@ -426,7 +226,7 @@ def test_the_source_is_never_written_to(face_folder, constants, place):
 
 def test_mistakes_are_named(face_folder, constants, tmp_path):
     for name, value, message in (
-        ("FACES", "boxes", "FACES must be one of vggface2, detect, cropped"),
+        ("FACES", "boxes", "FACES must be one of 'vggface2', 'detect', 'cropped'"),
         ("MARGIN", -1, "MARGIN must be a number from 0"),
         ("SIZE", 0, "SIZE must be"),
         ("JPEG_QUALITY", 101, "JPEG_QUALITY must be"),
@@ -443,7 +243,7 @@ def test_mistakes_are_named(face_folder, constants, tmp_path):
     with pytest.raises(Mistake, match="holds no train or test with bb_landmark"):
         prepare.main()
     constants(SOURCE_DIR=face_folder, FACES="cropped", EXCLUDE=[tmp_path / "none.txt"])
-    with pytest.raises(vggface2.Mistake, match="none.txt"):
+    with pytest.raises(Mistake, match="none.txt"):
         prepare.main()
     constants(SOURCE_DIR=tmp_path / "nowhere", EXCLUDE=())
     with pytest.raises(Mistake, match="no folder .*nowhere"):
@@ -456,21 +256,43 @@ def test_mistakes_are_named(face_folder, constants, tmp_path):
 
 
 def test_as_a_script_a_mistake_is_one_line(tmp_path):
-    for path in ROOT.glob("*.py"):
-        shutil.copy(path, tmp_path)
-    result = subprocess.run(
-        [sys.executable, "prepare.py"], cwd=tmp_path, capture_output=True, text=True
-    )
+    command = [sys.executable, ROOT / "prepare.py"]
+    result = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
     assert (result.returncode, result.stderr) == (1, "prepare.py: there is no folder VGGFace2\n")
 
 
+def test_a_second_run_in_one_folder_is_refused_by_name(face_folder, constants, tmp_path):
+    constants(SOURCE_DIR=face_folder, FACES="cropped")
+    message = "OUTPUT_DIR .*crops is being written to by another run"
+    with locked(tmp_path / "crops"), pytest.raises(Mistake, match=message):
+        prepare.main()
+    assert list((tmp_path / "crops").iterdir()) == []
+    prepare.main()
+
+
+def test_a_tilde_is_the_home_folder(face_folder, constants, tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "some.txt").write_text("n000001\n")
+    values = {"SOURCE_DIR": "~/faces", "OUTPUT_DIR": "~/done", "EXCLUDE": ("~/some.txt",)}
+    constants(**values, FACES="cropped")
+    prepare.main()
+    assert len(rows_of(tmp_path / "done")) == 12
+    assert not (tmp_path / "~").exists()
+
+
+def test_names_that_are_no_text_are_prepared_and_printed(tmp_path):
+    source = tmp_path / os.fsdecode(b"caf\xe9")
+    save(source / "a" / os.fsdecode(b"\xff\n.jpg"), noise((40, 40), 0))
+    (source / "a" / os.fsdecode(b"2.\xff")).touch()
+    process = run_script(source, tmp_path / "crops")
+    out, err = process.communicate()
+    assert process.returncode == 0, err
+    assert f"Passed over in {tmp_path}/caf\\xe9, as no pictures: 1 .\\xff\n" in out
+    assert [os.fsencode(p.name) for p in (tmp_path / "crops/a").iterdir()] == [b"\xff\n.jpg"]
+
+
 # --- Without boxes ---
-
-
-def test_the_main_face_is_large_and_central():
-    boxes = [(0, 0, 40, 40), (80, 80, 40, 40), (150, 100, 20, 20)]
-    assert cropping.main_face(boxes, 200, 200) == 1
-    assert cropping.main_face([(0, 0, 190, 190), *boxes[1:]], 200, 200) == 0
 
 
 @NEEDS_MTCNN
@@ -500,32 +322,22 @@ def test_faces_are_found_in_larger_pictures(constants, tmp_path):
     assert rows["n000041/broken.jpg"]["reason"].startswith("unreadable")
 
 
+DETECT_AND_LOOK = """
+import atexit
+def look():
+    import tensorflow as tf
+    tf.config.threading.set_intra_op_parallelism_threads(3)  # refused once devices are taken
+    print("not taken")
+atexit.register(look)
+prepare.FACES = "detect"
+"""
+
+
 @NEEDS_MTCNN
-def test_pictures_of_other_sizes_in_a_batch_do_not_move_a_face():
-    from imaging.detection import FaceDetector
-
-    face = np.asarray(Image.open(SAMPLES / "n000041" / "0003_01.jpg"))
-    others = [np.zeros((300, 500, 3), np.uint8), np.zeros((40, 40, 3), np.uint8)]
-    detector = FaceDetector()
-    alone, together = detector.find([face])[0], detector.find([*others, face])[2]
-    # Not the same: MTCNN sees the face at slightly other scales.
-    np.testing.assert_allclose(together[0].box, alone[0].box, atol=16)
-    np.testing.assert_allclose(together[0].landmarks, alone[0].landmarks, atol=16)
-
-
-def test_large_pictures_are_searched_in_smaller_batches(monkeypatch):
-    batches = []
-
-    class Detector:
-        def find(self, photographs, smallest):
-            batches.append([len(photograph) for photograph in photographs])
-            return [[] for _ in photographs]
-
-    monkeypatch.setattr(prepare, "_detector", Detector)
-    monkeypatch.setattr(prepare, "BATCH_PIXELS", 40_000)
-    sides = (100, 100, 100, 150, 100, 300, 20, 20)
-    pictures = [prepare.Picture(f"{i}.jpg") for i in range(len(sides) + 1)]
-    pixels = [np.zeros((side, side, 3), np.uint8) for side in sides]
-    prepare._detect(pictures, [*pixels[:2], None, *pixels[2:]], 20)
-    assert batches == [[100, 100, 100], [150], [100], [300], [20, 20]]
-    assert [p.reason for p in pictures] == ["no face found"] * 2 + [""] + ["no face found"] * 6
+def test_the_first_process_leaves_gpus_alone(tmp_path):
+    (tmp_path / "faces").mkdir()
+    (tmp_path / "faces" / "broken.jpg").write_bytes(b"broken")
+    process = run_script(tmp_path / "faces", tmp_path / "crops", DETECT_AND_LOOK)
+    out, err = process.communicate()
+    assert process.returncode == 0, err
+    assert "1 left out: unreadable\nnot taken" in out

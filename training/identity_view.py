@@ -7,12 +7,12 @@ by a fraction of the low-resolution pixels that the face came from before FaceNe
 
 import math
 
-import cv2
 import numpy as np
 from keras import ops
 
 from facenet import INPUT_SIZE
 from facenet.resizing import bicubic_matrix
+from imaging.opencv import cv2
 
 REACH = 4.0  # deviations at which the Gaussian kernel is cut off
 

@@ -1,3 +1,4 @@
+import collections
 import os
 import shutil
 
@@ -9,7 +10,7 @@ from data import TrainingFaces
 from errors import Mistake
 from imaging import index as index_module
 from imaging import lists
-from imaging.lists import FaceList, find_faces
+from imaging.lists import FaceList, find_faces, fingerprint, hold_out_identities, load_faces
 
 NAMES = (
     *("a/2.jpg", "a/1.jpg", "a/b.jpg", "a/b/c.jpg", "a/c.JPG", "a-x/1.png", "a.x/1.png"),
@@ -113,6 +114,146 @@ def test_people_in_training_and_validation_are_named(face_folder, tmp_path, monk
     lists.check_identities_apart(*find_faces(face_folder).split(["n000002"]))
 
 
+# --- Finding and splitting ---
+
+
+def test_faces_are_found_at_any_depth_in_a_fixed_order(tmp_path):
+    for name in ("b/1.JPG", "a/deep/2.png", "a/1.jpg", "a/notes.txt"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).touch()
+    found = [p.relative_to(tmp_path).as_posix() for p in find_faces(tmp_path)]
+    assert found == ["a/1.jpg", "a/deep/2.png", "b/1.JPG"]
+
+
+def test_missing_and_empty_folders_are_named(tmp_path):
+    with pytest.raises(Mistake, match="no folder .*nowhere"):
+        find_faces(tmp_path / "nowhere")
+    with pytest.raises(Mistake, match="holds no image"):
+        find_faces(tmp_path)
+
+
+def test_held_out_identities_share_no_face_with_training(face_folder):
+    paths = find_faces(face_folder)
+    training, held_out = hold_out_identities(paths, 1)
+    assert sorted([*training, *held_out]) == list(paths)
+    assert {p.parent.name for p in held_out} == {"n000004"}
+    assert {p.parent.name for p in training} == {"n000001", "n000002", "n000003"}
+    for count in (0, 4, 5):
+        with pytest.raises(Mistake, match="hold out"):
+            hold_out_identities(paths, count)
+
+
+def test_loaded_faces_are_spread_over_the_identities(face_folder):
+    (face_folder / "n000001" / "0001_01.jpg").write_bytes(b"broken")
+    pixels, identities, unreadable = load_faces(find_faces(face_folder), 8)
+    assert pixels.shape == (8, 128, 128, 3)
+    assert sorted(collections.Counter(identities).values()) == [2, 2, 2, 2]
+    assert len(load_faces(find_faces(face_folder), 99)[0]) == 15
+    assert [path.name for path in unreadable] == ["0001_01.jpg"]
+
+
+def test_the_fingerprint_tells_lists_apart_but_not_places(face_folder, tmp_path):
+    paths = find_faces(face_folder)
+    before = fingerprint(paths)
+    assert fingerprint(paths[1:]) != before
+    moved = face_folder.rename(tmp_path / "moved")
+    assert fingerprint(find_faces(moved)) == before
+
+
+# --- What does not count ---
+
+
+HIDDEN = (
+    *("a/._1.jpg", "a/.hidden.png", ".ipynb_checkpoints/1-checkpoint.jpg", ".thumbnails/x/1.png"),
+    *("__MACOSX/a/1.jpg", "a/@eaDir/1.jpg/SYNOPHOTO_THUMB_M.jpg", ".Trash-1000/files/1.jpg"),
+    *("a/.ipynb_checkpoints/1-checkpoint.jpg", "$RECYCLE.BIN/1.jpg"),
+)
+
+
+def test_hidden_files_and_folders_of_systems_never_count(index, tmp_path):
+    folder = make(tmp_path / ".data" / "faces", "a/1.jpg", "b/1.jpg", *HIDDEN)
+    assert index(folder) == (["a/1.jpg", "b/1.jpg"], False)
+    assert find_faces(folder).identities() == ["a", "b"]
+    assert find_faces(folder).passed_over == {}
+    make(folder, ".Trash-1000/files/2.jpg", "a/@eaDir/2.jpg")  # not even looked at
+    assert index(folder) == (["a/1.jpg", "b/1.jpg"], True)
+    only = make(tmp_path / "only", "._1.jpg")
+    with pytest.raises(Mistake, match="holds no image"):
+        find_faces(only)
+
+
+def test_what_is_passed_over_is_counted(index, tmp_path):
+    folder = make(tmp_path / "faces", "a/1.jpg", "a/2.HEIC", "b/3.heic", "b/film.mp4", "b/0001")
+    make(folder, "list.csv", "README.md", "b/Thumbs.db")
+    expected = {".heic": 2, ".mp4": 1, "": 1}
+    note = f"Passed over in {folder}, as no pictures: 2 .heic, 1 without ending, 1 .mp4"
+    for from_index in (False, True):
+        assert index(folder)[1] == from_index
+        faces = find_faces(folder)
+        assert faces.passed_over == expected
+        assert lists.passed_over_note(faces[:1]) == note
+    assert lists.passed_over_note(find_faces(make(tmp_path / "clean", "a.jpg", "b.txt"))) == ""
+    with pytest.raises(Mistake, match="holds no image .*, but 1 .heic"):
+        find_faces(make(tmp_path / "phone", "1.heic"))
+
+
+def test_of_many_kinds_passed_over_the_commonest_are_named(tmp_path):
+    names = [f"{i}.{ending}" for i in range(2) for ending in ("x1", "x2", "x3", "x4", "x5")]
+    note = lists.passed_over_note(find_faces(make(tmp_path, "a.jpg", "1.y", "2.z", *names)))
+    assert note.endswith("2 .x5 and 2 more kinds")
+    assert ".y" not in note
+
+
+# --- Which folder is a person ---
+
+
+def test_a_level_makes_one_person_of_several_folders(tmp_path):
+    make(tmp_path, *(f"{p}/video{v}/{i}.jpg" for p in "abc" for v in (1, 2) for i in (1, 2)))
+    make(tmp_path, "c/portrait.jpg", "loose.jpg")
+    faces, by_folder = find_faces(tmp_path, identity_level=1), find_faces(tmp_path)
+    assert list(faces) == list(by_folder)
+    assert faces.identities() == ["", "a", "b", "c"]
+    assert len(by_folder.identities()) == 8
+    assert faces.identity(tmp_path / "a/video2/1.jpg") == tmp_path / "a"
+    assert by_folder.identity(tmp_path / "a/video2/1.jpg") == tmp_path / "a/video2"
+    assert find_faces(tmp_path, 2).identities() == by_folder.identities()
+    training, held_out = hold_out_identities(faces, 1)
+    assert {path.relative_to(tmp_path).parts[0] for path in held_out} == {"c"}
+    assert held_out.identities() == held_out[:2].identities() == ["c"]
+    assert "c" not in training.identities()
+    with pytest.raises(Mistake, match="first is c"):
+        lists.check_identities_apart(faces, held_out)
+    first = list(lists.spread_over_identities(training))[:4]
+    assert [path.relative_to(tmp_path).as_posix() for path in first] == [
+        f"{p}/video1/{i}.jpg" for p in "ab" for i in (1, 2)
+    ]
+
+
+def test_loaded_faces_are_labelled_by_the_level(face_folder):
+    for name in ("n000001", "n000002"):
+        (face_folder / "p").mkdir(exist_ok=True)
+        (face_folder / name).rename(face_folder / "p" / name)
+    for level, count in ((None, 4), (1, 3)):
+        identities = load_faces(find_faces(face_folder, level), 99)[1]
+        assert len(set(identities)) == count
+    assert f"{face_folder}/p" in identities
+
+
+def test_a_tree_that_looks_nested_is_named_once_and_flat_ones_never(tmp_path):
+    nested = make(tmp_path / "nested", "ann/v1/1.jpg", "ann/v2/1.jpg", "bob/v1/1.jpg")
+    note = lists.nested_note(find_faces(nested))
+    assert note == (
+        "Each of 3 folders counts as a person, ann/v1 as well as ann/v2: set IDENTITY_LEVEL = 1 "
+        "if ann is one person, = 2 if not"
+    )
+    assert (
+        lists.nested_note(find_faces(nested, 1)) == lists.nested_note(find_faces(nested, 2)) == ""
+    )
+    flat = make(tmp_path / "flat", "ann/1.jpg", "bob/1.jpg", "lonely/deep/1.jpg")
+    boxed = make(tmp_path / "boxed", "lfw/ann/1.jpg", "lfw/bob/1.jpg")
+    assert [lists.nested_note(find_faces(folder)) for folder in (flat, boxed)] == ["", ""]
+
+
 # --- The index ---
 
 
@@ -161,7 +302,7 @@ def test_a_folder_with_its_old_time_set_back_is_noticed(index, tmp_path):
 
 
 def test_a_folder_that_just_changed_is_listed_again(index, tmp_path, monkeypatch):
-    monkeypatch.setattr(lists, "SETTLED", 60 * 10**9)
+    monkeypatch.setattr(index_module, "SETTLED", 60 * 10**9)
     folder = make(tmp_path / "faces", *NAMES)
     names, _ = index(folder)
     assert index(folder) == (names, False)

@@ -1,22 +1,7 @@
-import numpy as np
 from PIL import Image
 
-from imaging.sheets import sample_sheet
 from training.curves import save_curves
 from training.history import append_rows
-
-
-def test_a_sheet_shows_every_face_of_every_column_in_rgb():
-    red, blue = (np.full((2, 32, 32, 3), c, np.uint8) for c in ((255, 0, 0), (0, 0, 255)))
-    columns = [("7x6", "bicubic", red), ("7x6", "SR", blue), ("128x128", "HR", red)]
-    sheet = np.asarray(sample_sheet(columns, "title"))
-    assert (sheet == (255, 0, 0)).all(axis=-1).sum() == 2 * 2 * 32 * 32
-    assert (sheet == (0, 0, 255)).all(axis=-1).sum() == 2 * 32 * 32
-    first_red, first_blue = (
-        np.argwhere((sheet == c).all(axis=-1))[0] for c in ((255, 0, 0), (0, 0, 255))
-    )
-    assert first_red[0] == first_blue[0]
-    assert first_red[1] < first_blue[1]
 
 
 def test_curves_are_drawn_from_the_csv_files(tmp_path):
