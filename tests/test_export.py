@@ -7,10 +7,10 @@ from pathlib import Path
 import keras
 import numpy as np
 import pytest
+from networks import narrow_unet
 from project import ROOT
 
 import export
-import model
 from inference.super_resolver import SuperResolver
 from trained_networks import load_network
 
@@ -26,10 +26,7 @@ def needs(name):
 def network_path(tmp_path_factory):
     """A U-Net with an eighth of the filters, whose every array matters, as a trained one's."""
     with pytest.MonkeyPatch.context() as patch:
-        for table in ("ENCODER", "DECODER"):
-            narrow = tuple((filters // 8, option) for filters, option in getattr(model, table))
-            patch.setattr(model, table, narrow)
-        network = model.build_unet(seed=0)
+        network = narrow_unet(patch)
     rng = np.random.default_rng(0)
     for variable in network.weights:
         if variable.name == "gamma":

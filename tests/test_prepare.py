@@ -8,12 +8,12 @@ import subprocess
 import sys
 import time
 import unicodedata
-from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
 from PIL import Image
+from processes import children, is_running, wait_until
 from project import ROOT, SAMPLES
 
 import prepare
@@ -395,21 +395,14 @@ def test_a_finished_folder_is_left_as_it_is(many, constants, tmp_path, capsys):
 def test_processes_do_not_outlive_the_first(many, tmp_path):
     output = tmp_path / "crops"
     process = run_script(many / "source", output)
-    children = Path(f"/proc/{process.pid}/task/{process.pid}/children")
-    if not children.exists():
+    if children(process) is None:
         process.kill()
         pytest.skip("this system does not list the children of a process")
-    started = set()
-    while process.poll() is None and len(started) < 2:
-        started = {int(pid) for pid in children.read_text().split()}
-        time.sleep(0.02)
-    assert len(started) >= 2
+    wait_until(lambda: len(children(process)) >= 2, [process])
+    started = children(process)
     process.kill()
     process.wait()
-    deadline = time.time() + 10
-    while time.time() < deadline and any(Path(f"/proc/{pid}").exists() for pid in started):
-        time.sleep(0.05)
-    assert not any(Path(f"/proc/{pid}/exe").exists() for pid in started)
+    wait_until(lambda: not any(map(is_running, started)), [], timeout=10)
 
 
 # --- Mistakes ---

@@ -10,10 +10,11 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+from networks import narrow_unet
 from PIL import Image
+from processes import memory, start_of_peak
 from project import ROOT, SAMPLES
 
-import model
 import super_resolve
 from data import degrade, to_pixels
 from errors import Mistake
@@ -235,19 +236,13 @@ def test_photographs_10000_pixels_wide_are_done_and_bombs_are_not(work, capsys):
 
 
 def test_a_large_jpeg_is_never_decoded_in_full(tmp_path):
-    def status(name):
-        lines = Path("/proc/self/status").read_text().splitlines()
-        return next(int(line.split()[1]) / 1e3 for line in lines if line.startswith(name))
-
     path = tmp_path / "wide.jpg"
     Image.new("RGB", (10_000, 7_000), (10, 200, 30)).save(path)
-    try:
-        Path("/proc/self/clear_refs").write_text("5")  # the peak starts anew
-    except OSError:
+    before = start_of_peak()
+    if before is None:
         pytest.skip("this system does not measure the peak of memory")
-    before = status("VmRSS")
     assert super_resolve.read_picture(path, 512)[0].shape == (358, 512, 3)
-    assert status("VmHWM") - before < 100  # MB; all pixels would take 280
+    assert memory("VmHWM") - before < 100  # MB; all pixels would take 280
 
 
 def test_broken_files_are_named_and_the_others_done(work, capsys):
@@ -496,21 +491,17 @@ def test_an_unfinished_training_gives_the_network_of_its_best_epoch(tmp_path):
 
 
 def test_memory_stays_flat(work, capsys):
-    def resident():
-        pages = int(Path("/proc/self/statm").read_text().split()[1])
-        return pages * os.sysconf("SC_PAGE_SIZE") / 1e6
-
     work.picture("in/0.png")
     data = Path("in/0.png").read_bytes()
     for i in range(1, 40):
         Path(f"in/{i}.png").write_bytes(data)
     assert work.run("in", capsys=capsys)[0] == 0
-    before = resident()
+    before = memory("VmRSS")
     for i in range(40, 400):
         Path(f"in/{i}.png").write_bytes(data)
     assert work.run("in", "--overwrite", capsys=capsys)[0] == 0
     # 360 faces as float32, with their input, would be 140 MB.
-    assert resident() - before < 60
+    assert memory("VmRSS") - before < 60
     assert len(list(Path("super_resolved").glob("comparison*"))) == -(-400 // FACES_PER_SHEET) + 2
 
 
@@ -685,10 +676,7 @@ def test_the_lines_of_the_readme_work(tmp_path, monkeypatch):
     section = (ROOT / "README.md").read_text().split("## Using a trained network")[1]
     lines = re.search(r"```python\n(.*?)```", section.split("\n## ")[0], re.DOTALL)[1]
     monkeypatch.chdir(tmp_path)
-    for table in ("ENCODER", "DECODER"):
-        narrow = tuple((filters // 8, option) for filters, option in getattr(model, table))
-        monkeypatch.setattr(model, table, narrow)
-    network = model.build_unet(seed=1)
+    network = narrow_unet(monkeypatch, seed=1)
     Path("output").mkdir()
     network.save("output/model.keras")
     pixels = np.random.default_rng(0).integers(0, 256, (16, 12, 3), dtype=np.uint8)

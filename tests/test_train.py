@@ -18,9 +18,10 @@ from facenet_files import (
     write_keras_3,
     write_torch_legacy,
 )
+from networks import narrow_unet
+from processes import wait_for_steps
 from project import ROOT, Project, assert_one_line, assert_same_arrays
 
-import model
 import train
 from data import degrade
 from errors import Mistake
@@ -36,10 +37,7 @@ from training.identity_view import IdentityView
 @pytest.fixture
 def small_unet(monkeypatch):
     """The U-Net with an eighth of its filters."""
-    for table in ("ENCODER", "DECODER"):
-        narrow = tuple((filters // 8, option) for filters, option in getattr(model, table))
-        monkeypatch.setattr(model, table, narrow)
-    return model.build_unet(seed=0)
+    return narrow_unet(monkeypatch)
 
 
 @pytest.fixture
@@ -158,13 +156,10 @@ def test_the_saved_network_is_the_trained_one(finished):
 def test_a_run_killed_again_and_again_ends_as_if_it_never_was(finished, tmp_path):
     project = Project(tmp_path / "project", finished.faces)
     project.edit("train.py", SAMPLE_STEPS=2, SAVE_MINUTES=0)
-    history = project.output / "history.csv"
     rng = np.random.default_rng()
     for rows in (3, 5):
         process = project.start()
-        while len(read_rows(history)) < rows:
-            assert process.poll() is None, process.communicate()[1]
-            time.sleep(0.02)
+        wait_for_steps(project, rows, process)
         time.sleep(rng.uniform(0.0, 1.0))  # in a step, a validation or a checkpoint
         process.send_signal(signal.SIGKILL)
         process.communicate()
@@ -199,9 +194,7 @@ def test_two_steps_do_differ(finished):
 def test_a_signal_saves_and_says_how_to_go_on(finished, tmp_path):
     project = Project(tmp_path / "project", finished.faces)
     process = project.start()
-    while not read_rows(project.output / "history.csv"):
-        assert process.poll() is None, process.communicate()[1]
-        time.sleep(0.02)
+    wait_for_steps(project, 1, process)
     process.send_signal(signal.SIGTERM)
     out, err = process.communicate(timeout=60)
     assert process.returncode == 128 + signal.SIGTERM, err

@@ -7,6 +7,7 @@ import h5py
 import numpy as np
 import numpy_facenet
 import pytest
+from embeddings import assert_same_embeddings, sample_pixels
 from facenet_files import (
     build_network,
     deepface_name,
@@ -19,8 +20,6 @@ from facenet_files import (
     write_torch_legacy,
     write_torch_zip,
 )
-from PIL import Image
-from project import SAMPLES
 
 from facenet import FaceNet, WeightsError, names
 from facenet.inputs import INPUTS
@@ -33,27 +32,10 @@ def networks(monkeypatch):
 
 
 @functools.cache
-def sample_pixels():
-    """A face at the size at which nothing is resampled, uint8 (1, 160, 160, 3)."""
-    with Image.open(SAMPLES / "n000041" / "0001_01.jpg") as image:
-        return np.asarray(image.resize((160, 160)))[None]
-
-
-@functools.cache
 def reference(embedding_size, standardization, with_gammas=False):
     faces = numpy_facenet.STANDARDIZATIONS[standardization](sample_pixels())
     arrays = random_arrays(embedding_size, with_gammas=with_gammas)
     return numpy_facenet.embed(arrays, faces)
-
-
-def assert_same_embeddings(facenet, expected):
-    """Relative errors: at most 1e-4 of raw and 1e-5 of normalised embeddings."""
-    faces = sample_pixels().astype(np.float32) / 127.5 - 1.0
-    embeddings = np.asarray(facenet(faces), float)
-    norms = np.linalg.norm(expected, axis=1, keepdims=True)
-    assert np.linalg.norm(embeddings - expected, axis=1).max() <= 1e-4 * norms.min()
-    unit = embeddings / np.linalg.norm(embeddings, axis=1, keepdims=True)
-    assert np.linalg.norm(unit - expected / norms, axis=1).max() <= 1e-5
 
 
 def assert_same_arrays(facenet, arrays):

@@ -7,8 +7,8 @@ import functools
 
 import numpy as np
 import pytest
+from embeddings import assert_same_embeddings, sample_pixels
 from facenet_files import deepface_name
-from test_facenet_formats import assert_same_embeddings, sample_pixels
 
 from facenet import FaceNet
 

@@ -14,6 +14,8 @@ import types
 import numpy as np
 import pytest
 import tensorflow as tf
+from networks import narrow
+from processes import wait_for_steps
 from project import SAMPLES, Project
 
 import train
@@ -57,15 +59,13 @@ runpy.run_path("train.py", run_name="__main__")
 
 def new_project(folder):
     """A project of 4 steps without dropout, whose masks depend on the number of devices."""
-    import model
-
     faces = folder / "faces"
     for identity, count in (("n000001", 8), ("n000002", 8), ("n000003", 2)):
         (faces / identity).mkdir(parents=True)
         for path in sorted((SAMPLES / identity).iterdir())[:count]:
             shutil.copy(path, faces / identity)
     project = Project(folder / "project", faces)
-    decoder = tuple((max(model.LEAST_FILTERS, n // 8), 0.0) for n, _ in model.DECODER)
+    decoder = tuple((filters, 0.0) for filters, _ in narrow("DECODER"))
     project.edit("model.py", DECODER=decoder)
     project.edit(
         "train.py",
@@ -105,13 +105,6 @@ def start_workers(project):
         )
         for i in range(2)
     ]
-
-
-def wait_for_steps(project, count, processes):
-    while len(read_rows(project.output / "history.csv")) < count:
-        for process in processes:
-            assert process.poll() is None, process.communicate()[1]
-        time.sleep(0.02)
 
 
 def finish(processes, timeout=240):
@@ -171,7 +164,7 @@ def test_two_devices_learn_what_one_learns(one_device, tmp_path):
 def test_workers_learn_what_one_device_learns_also_after_one_was_killed(one_device, tmp_path):
     project = new_project(tmp_path)
     chief, other = start_workers(project)
-    wait_for_steps(project, 2, (chief, other))
+    wait_for_steps(project, 2, chief, other)
     other.kill()
     killed = time.time()
     (code, _, err), _ = finish((chief, other), timeout=90)

@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import numpy as np
+from networks import narrow
 
 ROOT = Path(__file__).parents[2]
 SAMPLES = ROOT / "samples"
@@ -25,8 +26,8 @@ class Project:
         for path in ROOT.glob("*/__init__.py"):
             (folder / path.parent.name).symlink_to(path.parent)
         # An eighth of the filters: the same code, in a fraction of the time.
-        self.edit("model.py", INITIAL_STDDEV=0.02, ENCODER=self._narrow("ENCODER"))
-        self.edit("model.py", DECODER=self._narrow("DECODER"))
+        self.edit("model.py", INITIAL_STDDEV=0.02, ENCODER=narrow("ENCODER"))
+        self.edit("model.py", DECODER=narrow("DECODER"))
         self.edit(
             "train.py",
             TRAIN_DIR=str(faces),
@@ -40,12 +41,6 @@ class Project:
             SAMPLE_RESOLUTIONS=((7, 6), (16, 12)),
         )
         self.edit("data.py", LOW_RESOLUTIONS=((7, 6), (16, 12)))
-
-    def _narrow(self, table):
-        import model
-
-        least = model.LEAST_FILTERS
-        return tuple((max(least, n // 8), option) for n, option in getattr(model, table))
 
     def edit(self, file, **constants):
         path = self.folder / file

@@ -1,0 +1,53 @@
+"""Processes: what they take of memory, which they started, and when to send them a signal."""
+
+import os
+import time
+from pathlib import Path
+
+from training.history import read_rows
+
+
+def memory(field):
+    """Return a figure of this process in MB, "VmRSS" or "VmHWM"; 0 where it is not told."""
+    status = Path("/proc/self/status")
+    lines = status.read_text().splitlines() if status.exists() else []
+    return next((int(line.split()[1]) / 1e3 for line in lines if line.startswith(field)), 0.0)
+
+
+def start_of_peak():
+    """Let the peak VmHWM start anew; return the memory in use in MB, None if it cannot."""
+    try:
+        Path("/proc/self/clear_refs").write_text("5")
+    except OSError:
+        return None
+    return memory("VmRSS")
+
+
+def children(process):
+    """Return the ids of the processes that one started, None where the system tells none."""
+    path = Path(f"/proc/{process.pid}/task/{process.pid}/children")
+    try:
+        return {int(pid) for pid in path.read_text().split()}
+    except FileNotFoundError:
+        return None if process.poll() is None else set()
+
+
+def is_running(pid):
+    """Return whether a process is there and not merely waiting to be forgotten."""
+    return os.path.exists(f"/proc/{pid}/exe")
+
+
+def wait_until(is_true, processes, timeout=240):
+    """Return once a condition holds; fail if one of the processes ends before."""
+    deadline = time.time() + timeout
+    while not is_true():
+        for process in processes:
+            assert process.poll() is None, process.communicate()[1]
+        assert time.time() < deadline, "it takes too long"
+        time.sleep(0.02)
+
+
+def wait_for_steps(project, count, *processes):
+    """Return once the history of a project has that many rows."""
+    history = project.output / "history.csv"
+    wait_until(lambda: len(read_rows(history)) >= count, processes)
