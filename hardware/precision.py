@@ -1,7 +1,8 @@
 """What this machine offers, and the number format that pays on it."""
 
+from hardware import cpu_flags
+
 import os
-from pathlib import Path
 
 import keras
 import tensorflow as tf
@@ -36,16 +37,7 @@ def use_hardware(precision):
             fastest = "float16" if capability >= (7, 0) and is_alone else "float32"
     else:
         device = f"CPU, {os.cpu_count()} cores (TensorFlow finds no GPU)"
-        fastest = "bfloat16" if _cpu_flags() & {"avx512_bf16", "amx_bf16"} else "float32"
+        fastest = "bfloat16" if cpu_flags() & {"avx512_bf16", "amx_bf16"} else "float32"
     chosen = fastest if precision == "auto" else precision
     keras.config.set_dtype_policy(POLICIES[chosen])
     return chosen, device
-
-
-def _cpu_flags():
-    """Return the instruction sets of the CPU as Linux names them; empty on other systems."""
-    try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-    except OSError:
-        return set()
-    return set(next((line for line in lines if line.startswith("flags")), "").split())
