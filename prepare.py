@@ -6,13 +6,12 @@ OUTPUT_DIR becomes a copy of the folder tree of SOURCE_DIR that holds square RGB
 stopped when it is started again, and leaves what an uninterrupted one leaves.
 """
 
-from hardware.processors import usable_processors
-
 import functools
 import os
 import sys
 from pathlib import Path
 
+from joblib import cpu_count
 from tqdm import tqdm
 
 from errors import (
@@ -48,7 +47,7 @@ EXCLUDE = ()  # text files of identities to leave out, one a line, such as ("lfw
 # --- Output ---
 SIZE = 160  # pixels, height and width of a crop
 JPEG_QUALITY = 95  # 1 to 100
-PROCESSES = usable_processors()
+PROCESSES = cpu_count()
 
 
 RULES = {

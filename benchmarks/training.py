@@ -6,8 +6,6 @@ Weights of FaceNet are drawn at random, as speed does not depend on them; other 
 of `train.py`. Prints tables and writes `benchmark.json` (eight minutes).
 """
 
-from hardware.processors import usable_processors
-
 import contextlib
 import functools
 import itertools
@@ -21,6 +19,8 @@ import sys
 import tempfile
 import time
 from pathlib import Path
+
+from joblib import cpu_count
 
 from benchmarks.processes import alone
 from errors import check_constants, one_of, tell
@@ -398,7 +398,7 @@ def main():
             }
     print_tables(results)
     conditions = {"python": platform.python_version(), "platform": platform.platform()}
-    conditions["cores"] = usable_processors()
+    conditions["cores"] = cpu_count()
     RESULTS.write_text(json.dumps({"conditions": conditions, "results": results}, indent=2) + "\n")
 
 

@@ -4,14 +4,12 @@ Optional: `pip install dlib-bin face-recognition-models`. This file imports no T
 the processes that share its work start quickly.
 """
 
-from hardware.processors import usable_processors
-
 import functools
 import importlib.util
 from pathlib import Path
 
 import numpy as np
-from joblib import Parallel, delayed
+from joblib import Parallel, cpu_count, delayed
 
 FACES_PER_TASK = 8
 
@@ -35,7 +33,7 @@ def describe(pixels, face_box):
         float32 (N, 128).
     """
     starts = range(0, len(pixels), FACES_PER_TASK)
-    parts = Parallel(n_jobs=usable_processors())(
+    parts = Parallel(n_jobs=cpu_count())(
         delayed(_describe)(pixels[start : start + FACES_PER_TASK], face_box) for start in starts
     )
     return np.concatenate(parts)

@@ -3,6 +3,8 @@
 Without PATH, the embedded network is tried. INPUT is what `FACENET_INPUT` of `train.py` is.
 """
 
+import hardware  # noqa: F401  # before TensorFlow
+
 import sys
 from pathlib import Path
 

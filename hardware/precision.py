@@ -1,12 +1,12 @@
 """What this machine offers, and the number format that pays on it."""
 
-from hardware.processors import usable_processors
+from hardware import cpu_flags
 
 import os
-from pathlib import Path
 
 import keras
 import tensorflow as tf
+from joblib import cpu_count
 
 POLICIES = {"float32": "float32", "bfloat16": "mixed_bfloat16", "float16": "mixed_float16"}
 PRECISIONS = ("auto", *POLICIES)
@@ -37,17 +37,8 @@ def use_hardware(precision):
         else:
             fastest = "float16" if capability >= (7, 0) and is_alone else "float32"
     else:
-        device = f"CPU, {usable_processors()} cores (TensorFlow finds no GPU)"
-        fastest = "bfloat16" if _cpu_flags() & {"avx512_bf16", "amx_bf16"} else "float32"
+        device = f"CPU, {cpu_count()} cores (TensorFlow finds no GPU)"
+        fastest = "bfloat16" if cpu_flags() & {"avx512_bf16", "amx_bf16"} else "float32"
     chosen = fastest if precision == "auto" else precision
     keras.config.set_dtype_policy(POLICIES[chosen])
     return chosen, device
-
-
-def _cpu_flags():
-    """Return the instruction sets of the CPU as Linux names them; empty on other systems."""
-    try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-    except OSError:
-        return set()
-    return set(next((line for line in lines if line.startswith("flags")), "").split())
