@@ -145,6 +145,25 @@ def take_weights(unet, path):
     unet.set_weights(network.get_weights())
 
 
+def find_run(folder):
+    """Find the newest trained network in a folder, see `newest_network`, and what made it.
+
+    Args:
+        folder: RUN_DIR of a command.
+
+    Returns:
+        (the run's folder, path of the network, constants of its training, its recipe).
+
+    Raises:
+        Mistake: there is none, or the run's `config.json` is missing or damaged.
+    """
+    try:
+        network = newest_network(folder)
+    except Mistake as mistake:
+        raise Mistake(f"RUN_DIR: {mistake}") from mistake
+    return run_of(network), network, *read_config(network)
+
+
 def load_network(path):
     """Load a trained U-Net in float32.
 

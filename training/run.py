@@ -242,7 +242,7 @@ class Run:
         """Validate, draw and save what is due at this step and was not done yet.
 
         Args:
-            watch: wraps the iterable of low resolutions; it may raise to stop in between.
+            watch: wraps the iterable of results, size by size; it may raise to stop in between.
         """
         if not self._is_chief:
             return
@@ -269,7 +269,7 @@ class Run:
         Args:
             watch: see `catch_up`.
         """
-        quality = self._held_out.measure(self.super_resolve, watch)
+        quality = dict(watch(self._held_out.measure(self.super_resolve)))
         rows = quality_rows(self._held_out.bicubic, quality)
         loss = mean_loss(quality, **self._loss_weights)
         append_rows(self.folder / "validation.csv", [{"step": self.step, **row} for row in rows])
@@ -314,7 +314,7 @@ class Run:
             return
         held_out = held_out.take(count)
         save_network(self._unet, self.folder / "model.keras")
-        quality = held_out.measure(self.super_resolve, watch)
+        quality = dict(watch(held_out.measure(self.super_resolve)))
         table = quality_table(held_out, quality)
         (self.folder / "report.md").write_text(table + "\n")
         print(f"\n{table}\n")

@@ -9,7 +9,35 @@ import tensorflow as tf
 import losses
 from data import degrade, to_faces
 from imaging.lists import load_faces
-from metrics import in_batches, measure
+from metrics import (
+    BICUBIC,
+    SR,
+    in_batches,
+    known_mean,
+    measure,
+    rank1_identification,
+    similarity,
+)
+
+
+@dataclasses.dataclass(frozen=True)
+class Quality:
+    """Means over a set of faces.
+
+    Attributes:
+        psnr, ssim: see `metrics.PerFace`.
+        similarity: cosine of the angle between a face's and its HR face's embeddings, in [-1, 1].
+        rank1: rank-1 identification rate in per cent, see `metrics.rank1_identification`.
+        pixel: pixel loss, see `losses`.
+        embedding: embedding loss, see `losses`.
+    """
+
+    psnr: float
+    ssim: float
+    similarity: float
+    rank1: float
+    pixel: float
+    embedding: float
 
 
 class HeldOut:
@@ -34,11 +62,9 @@ class HeldOut:
         self.hr_faces = np.asarray(hr_faces)
         self.identities = identities
         self._embed = embed
-        self._hr_embeddings = in_batches(self._embed, self.hr_faces)
+        self._hr_embeddings = in_batches(embed, self.hr_faces)
         self._antialias = antialias
-        self.bicubic = {
-            size: self._measure(self.lr_faces(size)) for size in map(tuple, low_resolutions)
-        }
+        self.bicubic = dict(self._measure(map(tuple, low_resolutions), BICUBIC, None))
 
     @property
     def fingerprint(self):
@@ -49,26 +75,31 @@ class HeldOut:
         """Return the faces reduced to one low resolution and enlarged, float32 (N, H, W, 3)."""
         return degrade(self.hr_faces, low_resolution, self._antialias).numpy()
 
-    def measure(self, super_resolve, watch=iter):
-        """Return {(height, width): `Quality`} of a network's results.
+    def measure(self, super_resolve):
+        """Yield ((height, width), `Quality`) of a network's results, one size after the other.
 
         Args:
             super_resolve: function from lr_faces to sr_faces, both float32 (B, H, W, 3).
-            watch: wraps the iterable of low resolutions; it may raise to stop in between.
         """
-        return {
-            size: self._measure(in_batches(super_resolve, self.lr_faces(size)))
-            for size in watch(list(self.bicubic))
-        }
+        return self._measure(self.bicubic, SR, super_resolve)
 
-    def _measure(self, faces):
-        return measure(
-            faces,
-            self.hr_faces,
-            in_batches(self._embed, faces),
-            self._hr_embeddings,
-            self.identities,
-        )
+    def _measure(self, low_resolutions, name, method):
+        embedders = {"FaceNet": lambda faces, _: in_batches(self._embed, faces)}
+        for size, _, of_faces in measure(
+            self.hr_faces, low_resolutions, {name: method}, embedders, self._antialias
+        ):
+            embeddings = of_faces.embeddings["FaceNet"]
+            yield (
+                size,
+                Quality(
+                    psnr=known_mean(of_faces.psnr),
+                    ssim=known_mean(of_faces.ssim),
+                    similarity=known_mean(similarity(embeddings, self._hr_embeddings)),
+                    rank1=rank1_identification(embeddings, self._hr_embeddings, self.identities),
+                    pixel=float(np.mean(of_faces.pixel)),
+                    embedding=float(losses.embedding_loss(embeddings, self._hr_embeddings)),
+                ),
+            )
 
 
 def mean_loss(quality, pixel_weight, embedding_weight):
