@@ -190,7 +190,9 @@ def main():
             functools.partial(train_step, unet, identity, optimizer, **weights)
         )
 
-        held_out = HeldOutFaces(held_out_list, IMAGE_SIZE, facenet, faces.unreadable, **degradation)
+        held_out = HeldOutFaces(
+            held_out_list, IMAGE_SIZE, facenet, identity, faces.unreadable, **degradation
+        )
         run = Run(
             OUTPUT_DIR,
             unet,

@@ -29,7 +29,7 @@ class Quality:
         similarity: cosine of the angle between a face's and its HR face's embeddings, in [-1, 1].
         rank1: rank-1 identification rate in per cent, see `metrics.rank1_identification`.
         pixel: pixel loss, see `losses`.
-        embedding: embedding loss, see `losses`.
+        embedding: embedding loss, see `losses`, of the embeddings that are trained on.
     """
 
     psnr: float
@@ -49,22 +49,28 @@ class HeldOut:
         bicubic: {(height, width): `Quality` of the bicubically enlarged faces}.
     """
 
-    def __init__(self, hr_faces, identities, embed, low_resolutions, antialias=True):
+    def __init__(self, hr_faces, identities, embed, identity, low_resolutions, antialias=True):
         """Degrade and embed the faces once.
 
         Args:
             hr_faces: float32 (N, H, W, 3) in [-1, 1].
             identities: array of N labels.
-            embed: function from faces, float32 (B, H, W, 3), to embeddings, (B, E).
+            embed: function from faces, float32 (B, H, W, 3), to embeddings, (B, E): FaceNet as it
+                is, for similarity and identification.
+            identity: function from (faces, low_resolutions) to embeddings, as the training's step
+                has it, for the embedding loss.
             low_resolutions: (height, width) pairs in pixels.
             antialias: see `data.degrade`.
         """
         self.hr_faces = np.asarray(hr_faces)
         self.identities = identities
         self._embed = embed
-        self._hr_embeddings = in_batches(embed, self.hr_faces)
+        self._identity = identity
         self._antialias = antialias
-        self.bicubic = dict(self._measure(map(tuple, low_resolutions), BICUBIC, None))
+        sizes = [tuple(size) for size in low_resolutions]
+        self._hr_embeddings = in_batches(embed, self.hr_faces)
+        self._hr_targets = {size: self._embed_for_loss(self.hr_faces, size) for size in sizes}
+        self.bicubic = dict(self._measure(sizes, BICUBIC, None))
 
     @property
     def fingerprint(self):
@@ -84,11 +90,14 @@ class HeldOut:
         return self._measure(self.bicubic, SR, super_resolve)
 
     def _measure(self, low_resolutions, name, method):
-        embedders = {"FaceNet": lambda faces, _: in_batches(self._embed, faces)}
+        embedders = {
+            "similarity": lambda faces, _: in_batches(self._embed, faces),
+            "loss": self._embed_for_loss,
+        }
         for size, _, of_faces in measure(
             self.hr_faces, low_resolutions, {name: method}, embedders, self._antialias
         ):
-            embeddings = of_faces.embeddings["FaceNet"]
+            embeddings, of_loss = of_faces.embeddings["similarity"], of_faces.embeddings["loss"]
             yield (
                 size,
                 Quality(
@@ -97,9 +106,15 @@ class HeldOut:
                     similarity=known_mean(similarity(embeddings, self._hr_embeddings)),
                     rank1=rank1_identification(embeddings, self._hr_embeddings, self.identities),
                     pixel=float(np.mean(of_faces.pixel)),
-                    embedding=float(losses.embedding_loss(embeddings, self._hr_embeddings)),
+                    embedding=float(losses.embedding_loss(of_loss, self._hr_targets[size])),
                 ),
             )
+
+    def _embed_for_loss(self, faces, size):
+        def embed(batch):
+            return self._identity(batch, tf.tile([size], (len(batch), 1)))
+
+        return in_batches(embed, faces)
 
 
 def mean_loss(quality, pixel_weight, embedding_weight):
@@ -150,13 +165,14 @@ def quality_table(held_out, sr):
 class HeldOutFaces:
     """The faces of people who are not trained on, of which some are measured."""
 
-    def __init__(self, paths, image_size, embed, unreadable, low_resolutions, antialias):
+    def __init__(self, paths, image_size, embed, identity, unreadable, low_resolutions, antialias):
         """Keep what is needed to load faces.
 
         Args:
             paths: `FaceList`.
             image_size: height and width of a face in pixels.
-            embed: function from faces, float32 (B, H, W, 3), to embeddings, (B, E).
+            embed: function from faces, float32 (B, H, W, 3), to embeddings, see `HeldOut`.
+            identity: function from (faces, low_resolutions) to embeddings, see `HeldOut`.
             unreadable: `Unreadable`, which files that cannot be read join.
             low_resolutions: (height, width) pairs in pixels.
             antialias: see `data.degrade`.
@@ -164,7 +180,7 @@ class HeldOutFaces:
         self._paths = paths
         self._image_size = image_size
         self._unreadable = unreadable
-        self._embed = tf.function(embed, reduce_retracing=True)
+        self._embedders = [tf.function(f, reduce_retracing=True) for f in (embed, identity)]
         self._degradation = low_resolutions, antialias
         self._taken = {}
 
@@ -174,6 +190,6 @@ class HeldOutFaces:
             pixels, identities, failed = load_faces(self._paths, count, self._image_size)
             for path, reason in failed.items():
                 self._unreadable.note(path, reason)
-            faces = HeldOut(to_faces(pixels), identities, self._embed, *self._degradation)
+            faces = HeldOut(to_faces(pixels), identities, *self._embedders, *self._degradation)
             self._taken = {count: faces}
         return self._taken[count]
