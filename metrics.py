@@ -1,6 +1,7 @@
 """How good is a super-resolved face? Picture quality and identity as numbers of single faces."""
 
 import dataclasses
+import math
 
 import numpy as np
 import tensorflow as tf
@@ -10,6 +11,8 @@ from sklearn.preprocessing import normalize
 from data import degrade
 
 BATCH_SIZE = 16  # faces per inference batch; it changes memory and speed, never a result
+# Of a face that differs from HR only by rounding to 8 bits: a mean squared error of 1/12 level.
+MOST_PSNR = np.float32(10 * math.log10(12 * 255**2))
 BICUBIC, SR, HR = "bicubic", "SR", "HR"  # what tables call the versions of a face
 
 
@@ -18,7 +21,8 @@ class PerFace:
     """One version of N faces, a number of each beside its HR face.
 
     Attributes:
-        psnr: float (N,), peak signal-to-noise ratio in dB, over all RGB values of a face.
+        psnr: float (N,), peak signal-to-noise ratio in dB, over all RGB values of a face, at most
+            `MOST_PSNR`; NaN for a flat HR face, as ssim is.
         ssim: float (N,), structural similarity in [-1, 1] (Wang et al. 2004: 11x11 Gaussian window
             of deviation 1.5, mean over channels).
         shift: float (N, 3), mean difference from HR of red, green, blue, in levels of 0 to 255.
@@ -68,13 +72,20 @@ def measure(hr_faces, low_resolutions, methods, embedders, antialias=True):
 
 
 def picture_quality(faces, hr_faces):
-    """Return PSNR in dB and SSIM of each face, two arrays of shape (N,); see `PerFace`."""
+    """Return PSNR in dB and SSIM of each face, two arrays of shape (N,); see `PerFace`.
+
+    PSNR is at most `MOST_PSNR`, so that a face that equals its HR face leaves a mean finite. A flat
+    HR face, within one level of a single colour, has neither: both are NaN, since any method
+    restores it and it would raise every mean.
+    """
     psnr, ssim = [], []
     for start in range(0, len(faces), BATCH_SIZE):  # SSIM of all faces at once fills the memory
         a, b = ((x[start : start + BATCH_SIZE] + 1.0) / 2.0 for x in (faces, hr_faces))
         psnr.extend(tf.image.psnr(a, b, 1.0).numpy())
         ssim.extend(tf.image.ssim(a, b, 1.0).numpy())
-    return np.array(psnr), np.array(ssim)
+    flat = np.ptp(hr_faces, axis=(1, 2)).max(axis=-1) <= 1.0 / 127.5
+    psnr = np.minimum(psnr, MOST_PSNR)
+    return np.where(flat, np.nan, psnr), np.where(flat, np.nan, ssim)
 
 
 def similarity(embeddings, hr_embeddings):
