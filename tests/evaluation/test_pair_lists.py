@@ -43,6 +43,48 @@ def test_lfw_development_pairs_are_dealt_to_ten_folds(tmp_path):
     assert {pair.fold for pair in pairs} == set(range(10))
 
 
+@pytest.mark.parametrize("ending", [".jpg", ".png", ".png.jpg", ".JPEG"])
+def test_pictures_are_found_whatever_their_ending(tmp_path, ending):
+    # As alignment scripts leave LFW, and as prepare.py names its crops of that.
+    for name, i in (("J.K._Ann", 1), ("J.K._Ann", 2), ("Cy", 1)):
+        (tmp_path / name).mkdir(exist_ok=True)
+        (tmp_path / name / f"{name}_{i:04d}{ending}").touch()
+        (tmp_path / name / f"{name}_{i:04d}.txt").touch()
+    for text, name in (
+        ("1\t1\nJ.K._Ann\t1\t2\nJ.K._Ann\t1\tCy\t1\n", "pairs.txt"),
+        (
+            "fold,image_a,image_b,same\n0,J.K._Ann/J.K._Ann_0001.png,J.K._Ann/J.K._Ann_0002.png,1\n",
+            "pairs.csv",
+        ),
+    ):
+        pair = read_pairs(written(tmp_path, text, name), tmp_path)[0]
+        assert pair.image_a == tmp_path / "J.K._Ann" / f"J.K._Ann_0001{ending}"
+        assert pair.image_b.is_file()
+
+
+def test_the_picture_that_is_named_comes_before_others_of_its_stem(tmp_path):
+    for ending in (".jpg", ".jpg.png", ".bmp"):
+        (tmp_path / f"a{ending}").touch()
+    text = "fold,image_a,image_b,same\n0,a.jpg,b.jpg,1\n0,a.tif,b.jpg,1\n"
+    pairs = read_pairs(written(tmp_path, text), tmp_path)
+    assert [pair.image_a.name for pair in pairs] == ["a.jpg", "a.jpg"]
+    assert pairs[0].image_b == tmp_path / "b.jpg"  # not there: as the list has it
+
+
+def test_lists_without_a_head_line_come_fold_by_fold(tmp_path):
+    # As RFW's: genuine pairs, then impostors, fold after fold.
+    genuine, impostor = "m.01\t1\t2\n", "m.01\t1\tm.02\t3\n"
+    text = (genuine * 2 + impostor * 2) * 3
+    pairs = read_pairs(written(tmp_path, text, "African_pairs.txt"), "rfw")
+    assert [pair.fold for pair in pairs] == [0] * 4 + [1] * 4 + [2] * 4
+    assert pairs[2] == Pair(
+        0, Path("rfw/m.01/m.01_0001.jpg"), Path("rfw/m.02/m.02_0003.jpg"), False
+    )
+    text = genuine * 20 + impostor * 20
+    pairs = read_pairs(written(tmp_path, text, "one_block.txt"), "rfw")
+    assert [pair.fold for pair in pairs[:11]] == [*range(10), 0]
+
+
 def test_the_cache_of_scikit_learn(tmp_path, monkeypatch):
     monkeypatch.setenv("SCIKIT_LEARN_DATA", str(tmp_path))
     home = tmp_path / "lfw_home"
