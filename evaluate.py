@@ -11,8 +11,14 @@ import types
 
 from errors import check_constants, tell
 from evaluation.constants import RULES
-from evaluation.curves import draw_roc, draw_verification, draw_worst, find_worst
-from evaluation.faces import choose_pairs, choose_sizes, count_trained_on, faces_folder, load_faces
+from evaluation.curves import draw_pictures
+from evaluation.faces import (
+    choose_pairs,
+    choose_sizes,
+    faces_folder,
+    load_faces,
+    tell_people_trained_on,
+)
 from evaluation.groups import choose_groups, group_rows
 from evaluation.measuring import judge, measure_faces, table_rows
 from evaluation.pairs import Pairs
@@ -24,9 +30,9 @@ from trained_networks import CONFIG, find_run, load_network, write_config
 
 RUN_DIR = "output"  # a training's output folder, or a folder of them: the newest network counts
 FACES_DIR = None  # one folder per identity; None: the faces that the training held out
-FACES = 96  # faces measured, spread over the identities, if PAIRS is None
+FACES = 96  # faces measured, spread over people, if PAIRS is None; 2,000 for large sets
 PAIRS = None  # CSV (fold,image_a,image_b,same), LFW's pairs.txt, "scikit-learn"; None draws pairs
-DRAWN_PAIRS = 600  # half of them genuine, if PAIRS is None
+DRAWN_PAIRS = 600  # half of them genuine, if PAIRS is None; 6,000 for large sets, as LFW has
 SEED = 0  # of the drawn pairs
 CENTRAL_CROP = None  # side in pixels of the square cut out first; 144 for LFW's 250x250 pictures
 SIZES = None  # low resolutions as (height, width) in pixels; None: those of the training
@@ -55,18 +61,16 @@ def main():
     # Faces and pairs
     folder, problems = run / "evaluation", Problems()
     make_writable(folder, "RUN_DIR")
-    listed, paths = choose_pairs(chosen, training, recipe)
+    listed, paths = choose_pairs(chosen, training, recipe, problems)
     faces = load_faces(paths, training["IMAGE_SIZE"], chosen.CENTRAL_CROP, problems)
-    pairs = Pairs.among(listed, faces.index, chosen.PAIRS)
-    if len(pairs) < len(listed):
-        problems.note(f"{len(listed) - len(pairs)} of {len(listed)} pairs lack an image")
-    if count := count_trained_on(faces.paths, training):
-        problems.note(f"the network was trained on {count} of the people measured here")
+    pairs = Pairs.among(listed, faces.index, chosen.PAIRS, problems) if listed else None
+    if chosen.FACES_DIR or chosen.PAIRS or training["VALIDATION_DIR"]:
+        tell_people_trained_on(faces.paths, run, training, recipe, problems)
     groups = choose_groups(
         chosen.GROUPS, faces_folder(chosen.FACES_DIR, training), chosen.GROUP_COLUMNS, problems
     )
-    people = len(set(faces.identities))
-    print(f"Faces    {len(faces)} of {people} people, {len(pairs)} pairs")
+    conditions = f"{faces.description}, {pairs.description if pairs else 'no pairs'}"
+    print(f"Faces    {conditions}")
 
     # Results
     versions = measure_faces(
@@ -74,20 +78,17 @@ def main():
     )
     outcomes = judge(versions, judges, faces.identities, pairs)
     rows = table_rows(outcomes)
-    # The judge of groups and pictures is the unseen recogniser, if there is one.
+    # The judge of groups is the unseen recogniser, if there is one.
     by_group = group_rows(outcomes, judges[-1], faces.identities, groups)
     if groups and not by_group:
         problems.note("no results by group: nobody here is in a group, or SIZES are large")
-    conditions = f"{len(faces)} faces of {people} people, {pairs.description}, bicubic -> SR"
     write_config(folder / CONFIG, constants | {"network": network}, recipe, device)
     write_csv(folder / "results.csv", rows)
-    print(f"\n{write_tables(folder / 'results.md', rows, by_group, conditions, problems)}")
-    draw_verification(folder / "verification.png", rows)
-    draw_roc(folder / "roc.png", outcomes, pairs, judges[-1])
-    worst = find_worst(outcomes, pairs, judges[-1])
-    draw_worst(folder / "worst.png", worst, pairs, faces.pixels, restorer.pictures)
-    if not worst:
-        print("No pair that bicubic enlargement has right is wrong with SR: no worst.png")
+    text = write_tables(
+        folder / "results.md", rows, by_group, f"{conditions}, bicubic -> SR", problems
+    )
+    print(f"\n{text}")
+    draw_pictures(folder, rows, outcomes, pairs, faces, restorer.pictures)
     print(f"Written to {folder}")
 
 

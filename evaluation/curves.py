@@ -16,6 +16,33 @@ WORST_PAIRS = 8
 COLOURS = {BICUBIC: "tab:orange", SR: "tab:blue", HR: "tab:gray"}
 
 
+def draw_pictures(folder, rows, outcomes, pairs, faces, restore):
+    """Draw all that pairs have to show; without pairs, remove what an earlier evaluation drew.
+
+    Args:
+        folder: `Path` to write to.
+        rows: see `measuring.table_rows`.
+        outcomes: see `measuring.judge`.
+        pairs: `Pairs`, or None.
+        faces: `Faces`.
+        restore: see `draw_worst`.
+    """
+    paths = [folder / f"{name}.png" for name in ("verification", "roc", "worst")]
+    if pairs is None:
+        for path in paths:
+            path.unlink(missing_ok=True)
+        return
+    verification, roc, worst = paths
+    draw_verification(verification, rows)
+    # The judge of the last pictures is the unseen recogniser, if there is one.
+    judge = rows[-1]["recogniser"]
+    draw_roc(roc, outcomes, pairs, judge)
+    cases = find_worst(outcomes, pairs, judge)
+    draw_worst(worst, cases, pairs, faces.pixels, restore)
+    if not cases:
+        print(f"No pair that bicubic enlargement has right is wrong with SR: no {worst.name}")
+
+
 # --- Curves ------------------------------------------------------------------------------------
 
 

@@ -2,6 +2,7 @@
 
 import dataclasses
 import itertools
+import math
 from pathlib import Path
 
 import numpy as np
@@ -10,8 +11,9 @@ from tqdm import tqdm
 from errors import Mistake
 from evaluation.pair_lists import read_pairs
 from evaluation.pairs import draw_pairs
-from imaging.lists import find_faces, fingerprint, hold_out_identities, spread_over_identities
+from imaging.lists import find_faces, fingerprint, hold_out_identities, split_faces
 from imaging.pictures import crop_and_resize, read_pixels
+from trained_networks import people_of, picture_mark, read_people
 
 
 @dataclasses.dataclass(frozen=True)
@@ -39,52 +41,98 @@ class Faces:
         """Array of N folders: whom a face shows."""
         return np.array([str(path.parent) for path in self.paths])
 
+    @property
+    def description(self):
+        """How many faces of how many people."""
+        people = len(set(self.identities))
+        return f"{len(self)} faces of {people} {'people' if people > 1 else 'folder'}"
+
 
 def faces_folder(faces_dir, training):
     """Return the folder of identity folders to measure: FACES_DIR, or else the training's."""
     return Path(faces_dir or training["VALIDATION_DIR"] or training["TRAIN_DIR"])
 
 
-def choose_faces(faces_dir, training, recipe, count):
-    """Return a sorted list of the paths of some faces, spread over people not trained on.
+def choose_faces(faces_dir, training, recipe):
+    """Return the `FaceList` to choose from: FACES_DIR, or the faces that the training held out.
 
     Args:
-        faces_dir: folder of identity folders; None takes those that the training held out.
+        faces_dir: folder of identity folders, or of faces; or None.
         training: constants of the training.
         recipe: what they resolved to.
-        count: most faces.
 
     Raises:
         Mistake: there are none, or other faces are held out now than in training.
     """
     folder = faces_folder(faces_dir, training)
-    paths = find_faces(folder)
-    if not (faces_dir or training["VALIDATION_DIR"]):
-        trained, paths = hold_out_identities(paths, training["HELD_OUT_IDENTITIES"])
-        if fingerprint(trained) != recipe["training faces"]:
-            raise Mistake(
-                f"{folder} is not what it was when the network was trained, so that faces it was "
-                "trained on could count as held out: set FACES_DIR to other people"
-            )
-    return sorted(itertools.islice(spread_over_identities(paths), count))
+    if not faces_dir and not folder.is_dir():
+        raise Mistake(
+            f"the faces that the training held out were in {folder}, which is not here: set "
+            "FACES_DIR to where they are now, or to other people"
+        )
+    faces = find_faces(folder)
+    if faces_dir or training["VALIDATION_DIR"]:
+        return faces
+    trained, faces = hold_out_identities(faces, training["HELD_OUT_IDENTITIES"])
+    if fingerprint(trained) != recipe["training faces"]:
+        raise Mistake(
+            f"{folder} is not what it was when the network was trained, so that faces it was "
+            "trained on could count as held out: set FACES_DIR to other people"
+        )
+    return faces
 
 
-def choose_pairs(chosen, training, recipe):
+def spread(paths, count, pairs):
+    """Return some faces, sorted: so many of each person that enough pairs can be drawn.
+
+    People with two faces or more come first; more people are better, so that no more faces of each
+    are taken than the genuine pairs need.
+
+    Args:
+        paths: iterable of `Path`, one identity per parent folder.
+        count: most faces.
+        pairs: pairs wanted, half of them genuine.
+    """
+    members = {}
+    for path in paths:
+        members.setdefault(path.parent, []).append(path)
+    # n faces, m of each person, make n (m - 1) / 2 genuine pairs.
+    per_person = max(2, 1 + math.ceil(2 * (pairs // 2) / count))
+    in_turn = sorted(members.values(), key=lambda faces: len(faces) < 2)
+    rounds = range(0, max(map(len, in_turn)), per_person)
+    chosen = (path for i in rounds for faces in in_turn for path in faces[i : i + per_person])
+    return sorted(itertools.islice(chosen, count))
+
+
+def choose_pairs(chosen, training, recipe, problems):
     """Return (list of `Pair`, paths of the faces to measure).
 
     Args:
         chosen: constants of `evaluate.py`.
         training: constants of the training.
         recipe: what they resolved to.
+        problems: `Problems`, which notes why there are no pairs, or fewer than are wanted.
 
     Raises:
-        Mistake: faces or pairs are missing, or other faces are held out now than in training.
+        Mistake: faces or the list of pairs are missing, or other faces are held out now than in
+            training.
     """
-    if chosen.PAIRS is None:
-        paths = choose_faces(chosen.FACES_DIR, training, recipe, chosen.FACES)
-        return draw_pairs(paths, chosen.DRAWN_PAIRS, chosen.SEED), paths
-    pairs = read_pairs(chosen.PAIRS, faces_folder(chosen.FACES_DIR, training))
-    return pairs, sorted({path for pair in pairs for path in (pair.image_a, pair.image_b)})
+    if chosen.PAIRS is not None:
+        pairs = read_pairs(chosen.PAIRS, faces_folder(chosen.FACES_DIR, training))
+        return pairs, sorted({path for pair in pairs for path in (pair.image_a, pair.image_b)})
+    faces = choose_faces(chosen.FACES_DIR, training, recipe)
+    paths = spread(faces, chosen.FACES, chosen.DRAWN_PAIRS)
+    try:
+        pairs = draw_pairs(paths, chosen.DRAWN_PAIRS, chosen.SEED)
+    except Mistake as mistake:
+        problems.note(f"no verification: {mistake}")
+        return [], paths
+    if len(pairs) < chosen.DRAWN_PAIRS:
+        problems.note(
+            f"only {len(pairs)} of {chosen.DRAWN_PAIRS} pairs could be drawn among {len(paths)} "
+            f"faces of {len({path.parent for path in paths})} people: raise FACES, or add faces"
+        )
+    return pairs, paths
 
 
 def choose_sizes(sizes, training):
@@ -100,23 +148,52 @@ def choose_sizes(sizes, training):
     return chosen
 
 
-def count_trained_on(paths, training):
-    """Return how many people of some faces the network was trained on, as far as can be told.
+def tell_people_trained_on(paths, run, training, recipe, problems):
+    """Note whether the network was trained on people of some faces, or that it cannot be told.
 
     Args:
         paths: list of `Path` of the faces to measure.
-        training: constants of the training; its folders are compared, if they still exist.
+        run: `Path` of the run's folder, which keeps whom it trained on, see `write_people`.
+        training: constants of the training, whose faces tell where the run keeps nothing.
+        recipe: what they resolved to.
+        problems: `Problems`.
     """
+    people = read_people(run).get("people") or _people_of(training, recipe)
+    if people is None:
+        problems.note(
+            "it cannot be told whether the network was trained on people measured here: its run "
+            "keeps no list of them, and the faces it was trained on are gone"
+        )
+        return
+    marks, names = set(people.values()) - {None}, {Path(name).name for name in people}
+    by_folder = {}
+    for path in paths:
+        by_folder.setdefault(path.parent, set()).add(path)
+    same, called_alike = 0, 0
+    for folder, pictures in by_folder.items():
+        pictures |= {min(folder.iterdir(), key=lambda path: path.name)}  # the training's mark
+        if marks & {picture_mark(picture) for picture in pictures}:
+            same += 1
+        elif folder.name in names:
+            called_alike += 1
+    if same:
+        problems.note(f"the network was trained on {same} of the people measured here")
+    if called_alike:
+        problems.note(
+            f"the network was trained on people called as {called_alike} of the people measured "
+            "here, of whom it had other pictures: they may be the same"
+        )
+
+
+def _people_of(training, recipe):
+    """Return the people of TRAIN_DIR as `write_people` keeps them; None if they are not there."""
     try:
-        trained = find_faces(training["TRAIN_DIR"])
-        if not training["VALIDATION_DIR"]:
-            trained, _ = hold_out_identities(trained, training["HELD_OUT_IDENTITIES"])
+        faces, _ = split_faces(
+            training["TRAIN_DIR"], training["VALIDATION_DIR"], training["HELD_OUT_IDENTITIES"]
+        )
     except Mistake:
-        return 0
-    measured, trained = (
-        {folder.resolve() for folder in {path.parent for path in of}} for of in (paths, trained)
-    )
-    return len(measured & trained)
+        return None
+    return people_of(faces) if fingerprint(faces) == recipe["training faces"] else None
 
 
 def load_faces(paths, image_size, central_crop, problems):

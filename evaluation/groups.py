@@ -9,6 +9,7 @@ from errors import Mistake
 from metrics import BICUBIC, HR, SR, known_mean
 
 GROUP_HEIGHT = 16  # group results are means over the low resolutions of at most so many rows
+GROUPED = ("psnr", "similarity", "rank1")
 OWN_FILE = "identities.csv"  # lies beside the identity folders
 NO_VALUE = ("na", "n/a", "nan")  # as an empty cell, in any case
 MOST_VALUES = 4  # a column of numbers with more different ones is cut in two at its median
@@ -96,7 +97,7 @@ def group_rows(outcomes, recogniser, identities, groups):
         ]
         if not made:
             return []
-        for name in ("psnr", "similarity", "rank1"):
+        for name in [name for name in GROUPED if name in made[0]]:
             factor = 100.0 if name == "rank1" else 1.0
             of_faces[f"{method} {name}"] = factor * np.mean([x[name] for x in made], axis=0)
     rows = []

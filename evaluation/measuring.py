@@ -76,9 +76,9 @@ class Outcome:
 
     Attributes:
         of_faces: {name: float (N,)}: psnr, ssim, shift_red, shift_green, shift_blue (not for HR),
-            similarity, rank1 (1, 0 or NaN, see `metrics.rank1_hits`).
-        judgements: {protocol: `Judgement`}. "HR-LR" compares the HR face of a pair's first
-            picture with the version of its second, "LR-LR" the versions of both.
+            similarity, and of two people or more rank1 (1, 0 or NaN, see `metrics.rank1_hits`).
+        judgements: {protocol: `Judgement`}, empty without pairs. "HR-LR" compares the HR face of a
+            pair's first picture with the version of its second, "LR-LR" the versions of both.
     """
 
     of_faces: dict
@@ -92,7 +92,7 @@ def judge(versions, recognisers, identities, pairs):
         versions: see `measure_faces`.
         recognisers: names.
         identities: array of N labels.
-        pairs: `Pairs`.
+        pairs: `Pairs`, or None.
 
     Returns:
         {(recogniser, key of the version): `Outcome`}.
@@ -106,14 +106,14 @@ def judge(versions, recognisers, identities, pairs):
             colours = zip(("red", "green", "blue"), version.shift.T, strict=True)
             of_faces = {"psnr": version.psnr, "ssim": version.ssim}
             of_faces |= {f"shift_{colour}": shift for colour, shift in colours}
-        of_faces |= {
-            "similarity": similarity(embeddings, hr_embeddings),
-            "rank1": rank1_hits(embeddings, hr_embeddings, identities),
-        }
+        of_faces["similarity"] = similarity(embeddings, hr_embeddings)
+        if len(set(identities)) > 1:
+            of_faces["rank1"] = rank1_hits(embeddings, hr_embeddings, identities)
         galleries = {HR_LR: hr_embeddings, LR_LR: embeddings}
         judgements = {
             protocol: pairs.judge(pairs.scores(gallery, embeddings))
             for protocol, gallery in galleries.items()
+            if pairs is not None
         }
         outcomes[recogniser, key] = Outcome(of_faces, judgements)
     return outcomes

@@ -83,18 +83,21 @@ class Pairs:
         return len(self.same)
 
     @classmethod
-    def among(cls, pairs, index, source=None):
+    def among(cls, listed, index, source, problems):
         """Return those `Pair` of a list whose photographs were read.
 
         Args:
-            pairs: list of `Pair`.
+            listed: list of `Pair`.
             index: {path of a face: its place among the faces}.
-            source: what the list was read from, named if it is refused.
+            source: what the list was read from, named if it is refused; None if it was drawn.
+            problems: `Problems`, which notes how many lack a photograph.
 
         Raises:
             Mistake: see `__post_init__`.
         """
-        pairs = [pair for pair in pairs if pair.image_a in index and pair.image_b in index]
+        pairs = [pair for pair in listed if pair.image_a in index and pair.image_b in index]
+        if len(pairs) < len(listed):
+            problems.note(f"{len(listed) - len(pairs)} of {len(listed)} pairs lack an image")
         first, second = (
             np.array([index[path] for path in images], int)
             for images in ([p.image_a for p in pairs], [p.image_b for p in pairs])

@@ -1,9 +1,12 @@
 """What `evaluate.py` writes: the problems met and the tables, as CSV and as Markdown."""
 
 import csv
+import math
 
 from evaluation.groups import GROUP_HEIGHT
+from evaluation.measuring import HR_LR, LR_LR
 from files import whole
+from metrics import BICUBIC, HR, SR
 
 # heading, key in a row, digits after the point
 PICTURE = (
@@ -22,8 +25,14 @@ VERIFICATION = (
     ("accuracy (%)", "accuracy", 1),
     ("AUC (%)", "auc", 1),
     ("TAR at FAR 1 % (%)", "tar", 1),
+    ("at FAR 0.1 % (%)", "tar_strict", 1),
     ("EER (%)", "eer", 1),
 )
+IDENTITY_TITLE = "Identification, and similarity to the HR face"
+PROTOCOLS = {
+    HR_LR: "an HR face against a low-resolution one",
+    LR_LR: "two faces of the same low resolution",
+}
 
 
 class Problems(list):
@@ -62,14 +71,11 @@ def write_tables(path, rows, by_group, conditions, problems):
     parts = [conditions, "## Pictures, against HR", _table(of_first, PICTURE, with_hr=False)]
     for name in recognisers:
         own = [row for row in rows if row["recogniser"] == name]
-        parts += [f"## {name}", "Identification, and similarity to the HR face", "Verification"]
-        parts.insert(-1, _table(own, IDENTITY))
-        for protocol, meaning in (
-            ("HR-LR", "an HR face against a low-resolution one"),
-            ("LR-LR", "two faces of the same low resolution"),
-        ):
-            columns = [(heading, f"{protocol} {key}", n) for heading, key, n in VERIFICATION]
-            parts += [f"{protocol}: {meaning}", _table(own, columns, f"{protocol} accuracy_std")]
+        parts += [f"## {name}", IDENTITY_TITLE, _table(own, IDENTITY)]
+        for protocol, meaning in PROTOCOLS.items():
+            if f"{protocol} accuracy" in rows[0]:
+                columns = [(heading, f"{protocol} {key}", n) for heading, key, n in VERIFICATION]
+                parts += [f"Verification, {protocol}: {meaning}", _table(own, columns, protocol)]
     if by_group:
         parts += [
             "## Groups of people",
@@ -85,33 +91,45 @@ def write_tables(path, rows, by_group, conditions, problems):
     return text
 
 
-def _table(rows, columns, std=None, with_hr=True):
-    """Return a table with bicubic -> SR in each cell; `std` belongs to the first column."""
+def _table(rows, columns, protocol=None, with_hr=True):
+    """Return a table with bicubic -> SR in each cell; columns that no row has are left out."""
+    columns = [column for column in columns if column[1] in rows[-1]]
     lines = ["| low resolution | " + " | ".join(heading for heading, _, _ in columns) + " |"]
     lines.append("|---" * (len(columns) + 1) + "|")
     by_method = {(row["low_resolution"], row["method"]): row for row in rows}
 
     def cell(row, key, digits):
-        text = f"{row[key]:.{digits}f}"
-        return f"{text} ± {row[std]:.1f}" if std and key == columns[0][1] else text
+        text = _number(row, key, digits)
+        if key == f"{protocol} accuracy":
+            text += f" ± {row[f'{protocol} accuracy_std']:.1f}"
+        return text
 
-    for size in dict.fromkeys(row["low_resolution"] for row in rows if row["method"] != "HR"):
-        bicubic, sr = by_method[size, "bicubic"], by_method[size, "SR"]
+    for size in dict.fromkeys(row["low_resolution"] for row in rows if row["method"] != HR):
+        bicubic, sr = by_method[size, BICUBIC], by_method[size, SR]
         cells = (f"{cell(bicubic, key, n)} -> {cell(sr, key, n)}" for _, key, n in columns)
         lines.append(f"| {size} | " + " | ".join(cells) + " |")
     if with_hr:
-        cells = (cell(by_method["", "HR"], key, n) for _, key, n in columns)
+        cells = (cell(by_method["", HR], key, n) for _, key, n in columns)
         lines.append("| HR | " + " | ".join(cells) + " |")
     return "\n".join(lines)
 
 
+def _number(row, key, digits):
+    """Return a number of a row as text, or why there is none."""
+    if math.isnan(row[key]):
+        return "too few pairs" if "tar" in key.split()[-1] else "-"
+    return f"{row[key]:.{digits}f}"
+
+
 def _group_table(rows):
     columns = (PICTURE[0], IDENTITY[0], IDENTITY[2])
+    columns = [column for column in columns if f"SR {column[1]}" in rows[0]]
     lines = ["| group | people | " + " | ".join(heading for heading, _, _ in columns) + " |"]
     lines.append("|---" * (len(columns) + 2) + "|")
     for row in rows:
         cells = (
-            f"{row[f'bicubic {key}']:.{n}f} -> {row[f'SR {key}']:.{n}f}" for _, key, n in columns
+            f"{_number(row, f'bicubic {key}', n)} -> {_number(row, f'SR {key}', n)}"
+            for _, key, n in columns
         )
         lines.append(f"| {row['group']} | {row['people']} | " + " | ".join(cells) + " |")
     return "\n".join(lines)

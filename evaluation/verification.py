@@ -5,7 +5,9 @@ import dataclasses
 import numpy as np
 from sklearn.metrics import roc_auc_score, roc_curve
 
-FAR = 0.01  # false acceptance rate at which the true acceptance rate is stated
+FAR, STRICT_FAR = 0.01, 0.001  # false acceptance rates at which the true one is stated
+# The rule of three: if none of 3 / r impostors is accepted, the rate is below r, at 95 %.
+RULE_OF_THREE = 3
 
 
 @dataclasses.dataclass(frozen=True)
@@ -16,7 +18,9 @@ class Verification:
         accuracy: mean over folds of the pairs judged right, see `judge_by_folds`.
         accuracy_std: standard deviation over folds.
         auc: area under the ROC curve.
-        tar: genuine pairs accepted at a threshold that accepts at most 1 % of impostor pairs.
+        tar: genuine pairs accepted at a threshold that accepts at most 1 % of impostor pairs; NaN
+            with too few of these, see `acceptance_rate`.
+        tar_strict: the same at 0.1 %.
         eer: equal error rate, see `equal_error_rate`.
     """
 
@@ -24,6 +28,7 @@ class Verification:
     accuracy_std: float
     auc: float
     tar: float
+    tar_strict: float
     eer: float
 
 
@@ -40,12 +45,12 @@ def verify(scores, same, folds, right):
         `Verification`.
     """
     accuracies = [right[folds == fold].mean() for fold in np.unique(folds)]
-    far, tar, _ = roc_curve(same, scores, drop_intermediate=False)
     return Verification(
         accuracy=100.0 * float(np.mean(accuracies)),
         accuracy_std=100.0 * float(np.std(accuracies)),
         auc=100.0 * float(roc_auc_score(same, scores)),
-        tar=100.0 * float(tar[far <= FAR].max()),
+        tar=100.0 * acceptance_rate(scores, same, FAR),
+        tar_strict=100.0 * acceptance_rate(scores, same, STRICT_FAR),
         eer=100.0 * equal_error_rate(scores, same),
     )
 
@@ -77,6 +82,17 @@ def best_threshold(scores, same):
     far, tar, thresholds = roc_curve(same, scores, drop_intermediate=False)
     right = tar * np.sum(same) + (1.0 - far) * np.sum(~same)
     return thresholds[np.argmax(right)]
+
+
+def acceptance_rate(scores, same, far):
+    """Return the part of genuine pairs accepted where at most `far` of the impostors are.
+
+    NaN with fewer than `RULE_OF_THREE` / `far` impostors, which tell nothing of so small a rate.
+    """
+    if np.sum(~same) * far < RULE_OF_THREE - 1e-9:
+        return float("nan")
+    false, true, _ = roc_curve(same, scores, drop_intermediate=False)
+    return float(true[false <= far].max())
 
 
 def equal_error_rate(scores, same):

@@ -1,6 +1,7 @@
 import csv
 import json
 import re
+import shutil
 import subprocess
 import sys
 
@@ -70,7 +71,6 @@ for options in json.loads(sys.argv[1]):
 
 MISTAKES = {
     "missing.csv": {"PAIRS": "missing.csv"},
-    "all 4 faces are of one identity": {},
     "none of 3 faces could be read": {"PAIRS": "absent.csv"},
     "not of both kinds": {"PAIRS": "one_kind.csv"},
     "outside fold 0 the pairs are not of both kinds": {"PAIRS": "one_fold.csv"},
@@ -100,6 +100,43 @@ def test_bad_input_is_named_in_one_line(continued):
     for message, error in zip(MISTAKES, map(json.loads, raised), strict=True):
         assert message in error
         assert "\n" not in error
+
+
+def test_faces_without_people_and_faces_that_are_not_here(continued, tmp_path):
+    # One flat folder; the training's own people in a copy; the same without the run's list of them.
+    flat, copied = tmp_path / "flat", tmp_path / "copied"
+    shutil.copytree(continued.faces / "n000002", flat)
+    for i, person in enumerate(sorted(continued.faces.iterdir())):
+        shutil.copytree(person, copied / f"person {i}")
+    (continued.folder / "each.py").write_text(EVALUATE_EACH)
+    config = json.loads((continued.output / "config.json").read_text())
+    config["constants"]["TRAIN_DIR"] = "/gone"
+    (continued.output / "config.json").write_text(json.dumps(config))
+    options = [
+        {"FACES_DIR": str(flat), "SIZES": [(16, 12)], "UNSEEN_RECOGNISER": None},
+        {"FACES_DIR": str(copied), "SIZES": [(16, 12)], "UNSEEN_RECOGNISER": None},
+        {},
+    ]
+    outs = []
+    for chosen in (options, options[1:2]):
+        process = subprocess.run(
+            [sys.executable, "each.py", json.dumps(chosen)],
+            cwd=continued.folder,
+            capture_output=True,
+            text=True,
+        )
+        assert process.returncode == 0, process.stderr
+        outs.append(process.stdout)
+        (continued.output / "people.json").unlink(missing_ok=True)
+    of_flat, of_copied, *_ = re.split(r"^raised: ", outs[0], flags=re.MULTILINE)
+    assert "Problem  no verification: all 4 faces are of one identity" in of_flat
+    assert "| low resolution | similarity | 5th percentile |\n" in of_flat
+    assert "PSNR" in of_flat
+    assert "accuracy" not in of_flat
+    assert "Problem  the network was trained on 3 of the people measured here" in of_copied
+    assert "pairs could be drawn" in of_copied
+    assert "the faces that the training held out were in /gone, which is not here" in outs[0]
+    assert "it cannot be told whether the network was trained on people" in outs[1]
 
 
 def test_a_missing_network_ends_the_script_with_one_line(continued):

@@ -5,6 +5,7 @@ import pytest
 
 from errors import Mistake
 from evaluation.pairs import FOLDS, Pair, Pairs, draw_pairs
+from evaluation.report import Problems
 
 
 def faces(**counts):
@@ -47,8 +48,10 @@ def test_pairs_that_lack_a_picture_are_left_out():
     a, b, c = (Path(name) for name in "abc")
     listed = [Pair(i // 2, a, other, i % 2 == 0) for i, other in enumerate([b, c, b, c, c, b])]
     listed.append(Pair(0, a, Path("missing"), True))
-    pairs = Pairs.among(listed, {a: 0, b: 1, c: 2})
+    problems = Problems()
+    pairs = Pairs.among(listed, {a: 0, b: 1, c: 2}, None, problems)
+    assert problems == ["1 of 7 pairs lack an image"]
     assert pairs.second.tolist() == [1, 2, 1, 2, 2, 1]
     assert pairs.description == "3 genuine and 3 impostor pairs"
     with pytest.raises(Mistake, match="PAIRS some.csv: outside fold 0"):
-        Pairs.among(listed[:2], {a: 0, b: 1, c: 2}, "some.csv")
+        Pairs.among(listed[:2], {a: 0, b: 1, c: 2}, "some.csv", problems)
