@@ -1,71 +1,96 @@
-"""How good is a super-resolved face? Picture quality and identity, beside bicubic enlargement."""
+"""How good is a super-resolved face? Picture quality and identity as numbers of single faces."""
 
 import dataclasses
+import math
 
 import numpy as np
 import tensorflow as tf
 from sklearn.metrics.pairwise import paired_cosine_distances
 from sklearn.preprocessing import normalize
 
-import losses
+from data import degrade
 
 BATCH_SIZE = 16  # faces per inference batch; it changes memory and speed, never a result
+# Of a face that differs from HR only by rounding to 8 bits: a mean squared error of 1/12 level.
+MOST_PSNR = np.float32(10 * math.log10(12 * 255**2))
+BICUBIC, SR, HR = "bicubic", "SR", "HR"  # what tables call the versions of a face
 
 
 @dataclasses.dataclass(frozen=True)
-class Quality:
-    """Means over a set of faces.
+class PerFace:
+    """One version of N faces, a number of each beside its HR face.
 
     Attributes:
-        psnr: peak signal-to-noise ratio in dB, over all RGB values of a face.
-        ssim: structural similarity in [-1, 1] (Wang et al. 2004: 11x11 Gaussian window of
-            deviation 1.5, mean over channels).
-        similarity: cosine of the angle between a face's and its HR face's embeddings, in [-1, 1].
-        rank1: rank-1 identification rate in per cent, see `rank1_identification`.
-        pixel: pixel loss, see `losses`.
-        embedding: embedding loss, see `losses`.
+        psnr: float (N,), peak signal-to-noise ratio in dB, over all RGB values of a face, at most
+            `MOST_PSNR`; NaN for a flat HR face, as ssim is.
+        ssim: float (N,), structural similarity in [-1, 1] (Wang et al. 2004: 11x11 Gaussian window
+            of deviation 1.5, mean over channels).
+        shift: float (N, 3), mean difference from HR of red, green, blue, in levels of 0 to 255.
+        pixel: float (N,), pixel loss, see `losses`.
+        embeddings: {embedder's name: float32 (N, E)}.
     """
 
-    psnr: float
-    ssim: float
-    similarity: float
-    rank1: float
-    pixel: float
-    embedding: float
+    psnr: np.ndarray
+    ssim: np.ndarray
+    shift: np.ndarray
+    pixel: np.ndarray
+    embeddings: dict
 
 
-def measure(faces, hr_faces, embeddings, hr_embeddings, identities):
-    """Compare faces with their HR faces.
+def measure(hr_faces, low_resolutions, methods, embedders, antialias=True):
+    """Degrade faces, restore and measure them, one low resolution after the other.
 
     Args:
-        faces: float32 (N, H, W, 3) in [-1, 1].
         hr_faces: float32 (N, H, W, 3) in [-1, 1].
-        embeddings: float32 (N, E) of `faces`.
-        hr_embeddings: float32 (N, E) of `hr_faces`.
-        identities: array of N labels.
+        low_resolutions: (height, width) pairs in pixels.
+        methods: {name: function from lr_faces to faces, both float32 (B, H, W, 3)}; None for a
+            function leaves the lr_faces, which are enlarged bicubically, as they are.
+        embedders: {name: function from (faces, low_resolution) to embeddings (N, E)}.
+        antialias: see `data.degrade`.
 
-    Returns:
-        `Quality`.
+    Yields:
+        (low resolution, name of the method, `PerFace`).
     """
-    psnr, ssim = picture_quality(faces, hr_faces)
-    return Quality(
-        psnr=float(np.mean(psnr)),
-        ssim=float(np.mean(ssim)),
-        similarity=1.0 - float(np.mean(paired_cosine_distances(embeddings, hr_embeddings))),
-        rank1=rank1_identification(embeddings, hr_embeddings, identities),
-        pixel=float(losses.pixel_loss(faces, hr_faces)),
-        embedding=float(losses.embedding_loss(embeddings, hr_embeddings)),
-    )
+    for size in low_resolutions:
+        lr_faces = degrade(hr_faces, size, antialias).numpy()
+        for method, restore in methods.items():
+            faces = lr_faces if restore is None else in_batches(restore, lr_faces)
+            psnr, ssim = picture_quality(faces, hr_faces)
+            difference = faces - hr_faces
+            embeddings = {name: embed(faces, size) for name, embed in embedders.items()}
+            yield (
+                size,
+                method,
+                PerFace(
+                    psnr=psnr,
+                    ssim=ssim,
+                    shift=difference.mean(axis=(1, 2)) * 127.5,
+                    pixel=np.abs(difference).mean(axis=(1, 2, 3)),
+                    embeddings=embeddings,
+                ),
+            )
 
 
 def picture_quality(faces, hr_faces):
-    """Return PSNR in dB and SSIM of each face, two arrays of shape (N,); see `Quality`."""
+    """Return PSNR in dB and SSIM of each face, two arrays of shape (N,); see `PerFace`.
+
+    PSNR is at most `MOST_PSNR`, so that a face that equals its HR face leaves a mean finite. A flat
+    HR face, within one level of a single colour, has neither: both are NaN, since any method
+    restores it and it would raise every mean.
+    """
     psnr, ssim = [], []
     for start in range(0, len(faces), BATCH_SIZE):  # SSIM of all faces at once fills the memory
         a, b = ((x[start : start + BATCH_SIZE] + 1.0) / 2.0 for x in (faces, hr_faces))
         psnr.extend(tf.image.psnr(a, b, 1.0).numpy())
         ssim.extend(tf.image.ssim(a, b, 1.0).numpy())
-    return np.array(psnr), np.array(ssim)
+    flat = np.ptp(hr_faces, axis=(1, 2)).max(axis=-1) <= 1.0 / 127.5
+    psnr = np.minimum(psnr, MOST_PSNR)
+    return np.where(flat, np.nan, psnr), np.where(flat, np.nan, ssim)
+
+
+def similarity(embeddings, hr_embeddings):
+    """Return the cosine of the angle between the embeddings of each face and its HR face, (N,)."""
+    return 1.0 - paired_cosine_distances(embeddings, hr_embeddings)
 
 
 def rank1_identification(embeddings, hr_embeddings, identities):
@@ -73,9 +98,7 @@ def rank1_identification(embeddings, hr_embeddings, identities):
 
     NaN if no person has two photographs, or there is only one person.
     """
-    hits = rank1_hits(embeddings, hr_embeddings, identities)
-    counted = ~np.isnan(hits)
-    return 100.0 * float(hits[counted].mean()) if counted.any() else float("nan")
+    return 100.0 * known_mean(rank1_hits(embeddings, hr_embeddings, identities))
 
 
 def rank1_hits(embeddings, hr_embeddings, identities):
@@ -98,11 +121,17 @@ def rank1_hits(embeddings, hr_embeddings, identities):
     probes, gallery = normalize(embeddings), normalize(hr_embeddings)
     sums = np.zeros((len(counts), gallery.shape[1]))
     np.add.at(sums, labels, gallery)
-    similarity = probes @ normalize(sums).T
+    cosines = probes @ normalize(sums).T
     own = np.sum(probes * normalize(sums[labels] - gallery), axis=1)
-    similarity[np.arange(len(labels)), labels] = -np.inf
+    cosines[np.arange(len(labels)), labels] = -np.inf
     has_answer = (counts[labels] > 1) & (len(counts) > 1)
-    return np.where(has_answer, own > similarity.max(axis=1), np.nan)
+    return np.where(has_answer, own > cosines.max(axis=1), np.nan)
+
+
+def known_mean(values):
+    """Return the mean of the numbers among some values, NaN if there is none."""
+    known = np.asarray(values)[~np.isnan(values)]
+    return float(known.mean()) if len(known) else float("nan")
 
 
 def in_batches(function, faces):

@@ -190,7 +190,9 @@ def main():
             functools.partial(train_step, unet, identity, optimizer, **weights)
         )
 
-        held_out = HeldOutFaces(held_out_list, IMAGE_SIZE, facenet, faces.unreadable, **degradation)
+        held_out = HeldOutFaces(
+            held_out_list, IMAGE_SIZE, facenet, identity, faces.unreadable, **degradation
+        )
         run = Run(
             OUTPUT_DIR,
             unet,
@@ -204,8 +206,8 @@ def main():
             devices,
         )
         run.restore(CONTINUE_WITH_CHANGES)
-        counts = f"{len(training_list)} to train, {len(held_out_list)} of others held out"
-        run.begin(constants, f"{device}{devices.description}", facenet.description, counts)
+        device += devices.description
+        run.begin(constants, device, facenet.description, training_list, held_out_list)
         try:
             train(run, faces.batches(run.step, devices.worker, devices.workers), step_fn, stop)
             run.report(held_out, REPORT_FACES, stop.watch)

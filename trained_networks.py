@@ -1,6 +1,7 @@
 """A trained network as a file: saved, found again, and loaded, with the constants that made it."""
 
 import functools
+import hashlib
 import json
 import os
 import platform
@@ -10,12 +11,15 @@ import keras
 
 from errors import Mistake
 from files import whole
+from imaging.lists import fingerprint
 from model import build_unet
 
 RUNS = "output"  # where networks are looked for: OUTPUT_DIR of train.py
 FILE_NAME = "model.keras"  # what a finished training calls its network
 BEST = "checkpoints/best.keras"  # what an unfinished one has
 CONFIG = "config.json"  # lies in the run's folder
+PEOPLE = "people.json"  # likewise: whom it was trained on
+MOST_MARKS = 2_000  # people of whom a picture is remembered: seconds, also on slow disks
 
 
 # --- Saving ----------------------------------------------------------------------------------
@@ -68,6 +72,63 @@ def write_config(path, constants, recipe, device):
     }
     with whole(path) as unfinished:
         unfinished.write_text(json.dumps(config, indent=2, default=str) + "\n")
+
+
+# --- Whom it was trained on --------------------------------------------------------------------
+
+
+def write_people(run, faces, start=None):
+    """Keep with a run whom it trains on, so that it can be told later where the faces are gone.
+
+    Of every person (of `MOST_MARKS` of them, if there are more) the mark of one picture is kept:
+    folders are moved, renamed and copied, pictures stay what they are.
+
+    Args:
+        run: `Path` of the run's folder.
+        faces: `FaceList` of the training faces.
+        start: path of the trained network that it starts from, whose people count as well.
+    """
+    path = run / PEOPLE
+    faces_line = fingerprint(faces)
+    if path.exists() and read_people(run).get("faces") == faces_line:
+        return  # the run goes on
+    before = read_people(run_of(Path(start))).get("people", {}) if start else {}
+    people = {"faces": faces_line, "people": before | people_of(faces)}
+    with whole(path) as unfinished:
+        unfinished.write_text(json.dumps(people, indent=0) + "\n")
+
+
+def people_of(faces):
+    """Return {name: mark of the first picture, or None} of the people of a `FaceList`."""
+    first = faces.first_of_each()
+    every = -(-len(first) // MOST_MARKS)
+    return {
+        name: picture_mark(picture) if i % every == 0 else None
+        for i, (name, picture) in enumerate(first.items())
+    }
+
+
+def read_people(run):
+    """Return {"faces": fingerprint, "people": {name: mark or None}} of a run; {} if unknown."""
+    try:
+        known = json.loads((run / PEOPLE).read_text())
+        return known if isinstance(known["people"], dict) else {}
+    except (OSError, ValueError, KeyError, TypeError):
+        return {}
+
+
+def picture_mark(path):
+    """Return a line that tells an image file from others, whatever its name; None if unreadable.
+
+    Size and first 16 kB are enough and quick to read.
+    """
+    try:
+        with open(path, "rb") as file:
+            start = file.read(1 << 14)
+            size = os.fstat(file.fileno()).st_size
+    except OSError:
+        return None
+    return f"{size} {hashlib.sha256(start).hexdigest()[:16]}"
 
 
 # --- Finding and loading ---------------------------------------------------------------------
@@ -143,6 +204,25 @@ def take_weights(unet, path):
     if shapes[0] != shapes[1] or network.input_shape != unet.input_shape:
         raise Mistake(f"START_WEIGHTS {path} is another network than this one of model.py")
     unet.set_weights(network.get_weights())
+
+
+def find_run(folder):
+    """Find the newest trained network in a folder, see `newest_network`, and what made it.
+
+    Args:
+        folder: RUN_DIR of a command.
+
+    Returns:
+        (the run's folder, path of the network, constants of its training, its recipe).
+
+    Raises:
+        Mistake: there is none, or the run's `config.json` is missing or damaged.
+    """
+    try:
+        network = newest_network(folder)
+    except Mistake as mistake:
+        raise Mistake(f"RUN_DIR: {mistake}") from mistake
+    return run_of(network), network, *read_config(network)
 
 
 def load_network(path):

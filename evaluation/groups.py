@@ -1,11 +1,16 @@
 """Groups of people: whom does a network serve better, whom worse?"""
 
 import csv
+from pathlib import Path
 
 import numpy as np
 
 from errors import Mistake
+from metrics import BICUBIC, HR, SR, known_mean
 
+GROUP_HEIGHT = 16  # group results are means over the low resolutions of at most so many rows
+GROUPED = ("psnr", "similarity", "rank1")
+OWN_FILE = "identities.csv"  # lies beside the identity folders
 NO_VALUE = ("na", "n/a", "nan")  # as an empty cell, in any case
 MOST_VALUES = 4  # a column of numbers with more different ones is cut in two at its median
 
@@ -41,6 +46,27 @@ def read_groups(path, columns):
     return dict(sorted(groups.items()))
 
 
+def choose_groups(path, folder, columns, problems):
+    """Return the groups of a file, see `read_groups`, or of `identities.csv` if that is there.
+
+    Args:
+        path: the file, or None for `identities.csv` in `folder`; that may be missing or damaged.
+        folder: `Path` of the identity folders.
+        columns: see `read_groups`.
+        problems: `Problems`, which notes a damaged `identities.csv`.
+
+    Raises:
+        Mistake: the file that was named cannot be used.
+    """
+    if path:
+        return read_groups(path, columns)
+    try:
+        return read_groups(folder / OWN_FILE, columns) if (folder / OWN_FILE).is_file() else {}
+    except Mistake as mistake:
+        problems.note(f"no groups: {mistake}")
+        return {}
+
+
 def _naming(values):
     """Return a function from a value of a column to the name of its group."""
     try:
@@ -51,3 +77,33 @@ def _naming(values):
         return str
     median = float(np.median(numbers))
     return lambda value: f"{'up to' if float(value) <= median else 'above'} {median:g}"
+
+
+def group_rows(outcomes, recogniser, identities, groups):
+    """Return one flat dict per group of people: means over faces and the smaller low resolutions.
+
+    Args:
+        outcomes: see `measuring.judge`.
+        recogniser: name.
+        identities: array of N folders.
+        groups: {(column, value): set of names of folders}.
+    """
+    of_faces = {}  # (N,) each, means over the sizes
+    for method in (BICUBIC, SR):
+        made = [
+            outcome.of_faces
+            for (name, key), outcome in outcomes.items()
+            if name == recogniser and key != HR and key[1] == method and key[0][0] <= GROUP_HEIGHT
+        ]
+        if not made:
+            return []
+        for name in [name for name in GROUPED if name in made[0]]:
+            factor = 100.0 if name == "rank1" else 1.0
+            of_faces[f"{method} {name}"] = factor * np.mean([x[name] for x in made], axis=0)
+    rows = []
+    for (column, value), members in groups.items():
+        chosen = np.array([Path(identity).name in members for identity in identities])
+        if chosen.any():
+            row = {"group": f"{column} {value}", "people": len(set(identities[chosen]))}
+            rows.append(row | {name: known_mean(x[chosen]) for name, x in of_faces.items()})
+    return rows

@@ -1,19 +1,17 @@
-"""Pairs of photographs for 1:1 verification: read from lists, or drawn from identity folders."""
+"""Pairs of photographs for 1:1 verification: drawn from identity folders, scored and judged."""
 
-import csv
 import dataclasses
 import itertools
 import math
 from pathlib import Path
 
 import numpy as np
-from sklearn.datasets import get_data_home
 
 from errors import Mistake
+from evaluation.verification import Verification, judge_by_folds, verify
+from metrics import similarity
 
 FOLDS = 10
-COLUMNS = ("fold", "image_a", "image_b", "same")
-SCIKIT_LEARN = "scikit-learn"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -33,96 +31,98 @@ class Pair:
     same: bool
 
 
-def read_pairs(source, folder):
-    """Read a list of pairs.
+@dataclasses.dataclass(frozen=True)
+class Judgement:
+    """All pairs as one recogniser judges them.
 
-    Args:
-        source: a CSV file with the columns `fold,image_a,image_b,same` (paths below `folder`, same
-            is 1 or 0); LFW's `pairs.txt`; or "scikit-learn" for the LFW that
-            `sklearn.datasets.fetch_lfw_pairs` left on this machine.
-        folder: root of the identity folders; not used for "scikit-learn".
-
-    Returns:
-        List of `Pair`. Whether the images exist is not looked at.
-
-    Raises:
-        Mistake: the list is missing, a line of it cannot be understood, or a CSV names a picture
-            beside itself, a pair with both answers, or a path outside `folder`.
+    Attributes:
+        scores: float (P,), higher for pairs that look more alike.
+        right: bool (P,), whether a pair is judged right.
+        thresholds: float (P,), the score from which a pair is taken for genuine.
+        verification: `Verification`.
     """
-    if source == SCIKIT_LEARN:
-        home = Path(get_data_home()) / "lfw_home"
-        source, folder = home / "pairs.txt", home / "lfw_funneled"
-    source, folder = Path(source), Path(folder)
-    try:
-        text = source.read_text(encoding="utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
-        raise Mistake(f"cannot read the pairs of {source}: {error}") from error
-    lines = text.splitlines()
-    read = _read_csv if lines and "image_a" in lines[0] else _read_lfw
-    return read(lines, source, folder)
+
+    scores: np.ndarray
+    right: np.ndarray
+    thresholds: np.ndarray
+    verification: Verification
 
 
-def _read_csv(lines, source, folder):
-    rows = csv.DictReader(lines)
-    if missing := set(COLUMNS) - set(rows.fieldnames):
-        raise Mistake(f"{source} lacks the columns {', '.join(sorted(missing))}")
-    pairs, known = [], {}
-    try:
-        for row in rows:
-            same = {"1": True, "0": False}[row["same"].strip()]
-            pair = Pair(int(row["fold"]), folder / row["image_a"], folder / row["image_b"], same)
-            images = frozenset((pair.image_a, pair.image_b))
-            fault = None
-            if len(images) < 2:
-                fault = "a picture is paired with itself"
-            elif known.setdefault(images, same) != same:
-                fault = "an earlier line says the opposite of this pair"
-            elif any(".." in path.parts or not path.is_relative_to(folder) for path in images):
-                fault = f"a path leads out of {folder}"
-            if fault:
-                raise Mistake(f"{source}, line {rows.line_num}: {fault}")
-            pairs.append(pair)
-    except Mistake:
-        raise
-    except (ValueError, KeyError, TypeError, AttributeError, csv.Error):
-        raise Mistake(
-            f"{source}, line {rows.line_num}: not fold,image_a,image_b,same with same 1 or 0"
-        ) from None
-    return pairs
+@dataclasses.dataclass(frozen=True)
+class Pairs:
+    """Pairs among N faces.
 
+    Attributes:
+        first: int (P,), place of the gallery's face.
+        second: int (P,), place of the probe's.
+        same: bool (P,), whether a pair is genuine.
+        folds: int (P,), the cross-validation fold of a pair.
+    """
 
-def _read_lfw(lines, source, folder):
-    """Read LFW's format: a head line, then `name n m` or `name n other m`, in folds in turn."""
-    refusal = f"{source} is neither a CSV with the columns {','.join(COLUMNS)} nor like LFW's"
-    try:
-        head = [int(word) for word in lines[0].split()]
-        folds, per_kind = head if len(head) == 2 else (None, *head)
-        if per_kind < 1:
-            raise ValueError
-    except (IndexError, ValueError, TypeError):
-        raise Mistake(f"{refusal} pairs.txt") from None
-    pairs = []
-    for number, line in enumerate(lines[1:], 2):
-        words = line.split()
-        if not words:
-            continue
+    first: np.ndarray
+    second: np.ndarray
+    same: np.ndarray
+    folds: np.ndarray
+
+    def __post_init__(self):
+        """Refuse pairs that cannot be judged.
+
+        Raises:
+            Mistake: all pairs, or all outside a fold, are of one kind.
+        """
+        kinds = "of both kinds, the same person and different people"
+        if len(np.unique(self.same)) < 2:
+            raise Mistake(f"the {len(self)} pairs whose images can be read are not {kinds}")
+        for fold in np.unique(self.folds):
+            if len(np.unique(self.same[self.folds != fold])) < 2:
+                raise Mistake(
+                    f"outside fold {fold} the pairs are not {kinds}, so no threshold can be chosen"
+                )
+
+    def __len__(self):
+        return len(self.same)
+
+    @classmethod
+    def among(cls, listed, index, source, problems):
+        """Return those `Pair` of a list whose photographs were read.
+
+        Args:
+            listed: list of `Pair`.
+            index: {path of a face: its place among the faces}.
+            source: what the list was read from, named if it is refused; None if it was drawn.
+            problems: `Problems`, which notes how many lack a photograph.
+
+        Raises:
+            Mistake: see `__post_init__`.
+        """
+        pairs = [pair for pair in listed if pair.image_a in index and pair.image_b in index]
+        if len(pairs) < len(listed):
+            problems.note(f"{len(listed) - len(pairs)} of {len(listed)} pairs lack an image")
+        first, second = (
+            np.array([index[path] for path in images], int)
+            for images in ([p.image_a for p in pairs], [p.image_b for p in pairs])
+        )
+        same = np.array([pair.same for pair in pairs], bool)
+        folds = np.array([pair.fold for pair in pairs], int)
         try:
-            if len(words) == 3:
-                name_a, a, b = words
-                name_b = name_a
-            else:
-                name_a, a, name_b, b = words
-            images = [
-                folder / name / f"{name}_{int(i):04d}.jpg" for name, i in ((name_a, a), (name_b, b))
-            ]
-        except ValueError:
-            raise Mistake(f"{refusal} pairs.txt: line {number} is {line!r}") from None
-        i = len(pairs)
-        fold = i % FOLDS if folds is None else i // (2 * per_kind)
-        pairs.append(Pair(fold, *images, same=len(words) == 3))
-    if len(pairs) != 2 * per_kind * (folds or 1):
-        raise Mistake(f"{source} has {len(pairs)} pairs, its first line says otherwise")
-    return pairs
+            return cls(first, second, same, folds)
+        except Mistake as mistake:
+            raise Mistake(f"PAIRS {source}: {mistake}" if source else mistake) from None
+
+    @property
+    def description(self):
+        """How many pairs of either kind there are."""
+        return f"{self.same.sum()} genuine and {(~self.same).sum()} impostor pairs"
+
+    def scores(self, gallery, probes):
+        """Return the cosine of every pair, float (P,), from two (N, E) arrays of embeddings."""
+        return similarity(gallery[self.first], probes[self.second])
+
+    def judge(self, scores):
+        """Return the `Judgement` of scores (P,)."""
+        right, thresholds = judge_by_folds(scores, self.same, self.folds)
+        verification = verify(scores, self.same, self.folds, right)
+        return Judgement(scores, right, thresholds, verification)
 
 
 def draw_pairs(paths, count, seed):

@@ -2,11 +2,14 @@
 
 * oneDNN makes float32 convolutions much faster; TensorFlow itself uses it on newer CPUs alone.
 * Keras computes with TensorFlow, whatever its configuration file says.
+* A notebook hands its drawing backend to the commands that it starts. Where that is not installed,
+  Matplotlib cannot be imported, nor can Keras, which imports it.
 * TensorFlow is imported here, without the lines about itself that look like errors and are none;
   TF_CPP_MIN_LOG_LEVEL=0 shows all of them.
 """
 
 import contextlib
+import importlib.util
 import os
 import tempfile
 from pathlib import Path
@@ -58,6 +61,11 @@ def standard_error_without(notes):
                 os.write(2, b"".join(kept))
 
 
+def _is_missing(backend):
+    module = backend.removeprefix("module://")
+    return module != backend and importlib.util.find_spec(module.partition(".")[0]) is None
+
+
 def _import_tensorflow():
     has_nvidia = _may_use_nvidia()
     notes = NOTES if has_nvidia else NOTES + NOTES_WITHOUT_GPU
@@ -75,4 +83,6 @@ def _import_tensorflow():
 os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "1")
 os.environ["KERAS_BACKEND"] = "tensorflow"
+if _is_missing(os.environ.get("MPLBACKEND", "")):
+    del os.environ["MPLBACKEND"]
 _import_tensorflow()

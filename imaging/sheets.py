@@ -71,7 +71,7 @@ class Card:
     Attributes:
         name: what the face is called.
         remark: short text beside the name.
-        pictures: three uint8 RGB (H, W, 3): input, enlarged, super-resolved.
+        pictures: uint8 RGB (H, W, 3) each, such as input, enlarged, super-resolved.
     """
 
     name: str
@@ -122,19 +122,20 @@ class ComparisonSheets:
         self.paths.append(path)
 
 
-def draw_sheet(cards, size):
-    """Draw faces as rows of input, bicubic enlargement and super-resolution.
+def draw_sheet(cards, size, labels=LABELS):
+    """Draw faces as rows of labelled pictures, by default of input, enlargement and result.
 
     Args:
         cards: non-empty list of `Card`.
         size: height and width of a picture on the sheet in pixels.
+        labels: what the pictures of every card show.
 
     Returns:
         `PIL.Image.Image`, with two faces side by side if there are more than three.
     """
     columns = 1 if len(cards) <= 3 else 2
     rows = -(-len(cards) // columns)
-    card_width = 3 * size + 2 * GAP
+    card_width = len(labels) * (size + GAP) - GAP
     card_height = CAPTION + size + CARD_GAP
     sheet = Image.new(
         "RGB",
@@ -148,7 +149,7 @@ def draw_sheet(cards, size):
     big, small = (ImageFont.truetype(FONT, points) for points in (14, 12))
     lefts = [CARD_MARGIN + column * (card_width + 2 * CARD_GAP) for column in range(columns)]
     for left in lefts:
-        for i, label in enumerate(LABELS):
+        for i, label in enumerate(labels):
             middle = left + i * (size + GAP) + size / 2
             draw.text((middle, CARD_MARGIN), label, INK, big, anchor="mt")
     for i, card in enumerate(cards):

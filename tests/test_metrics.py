@@ -26,52 +26,65 @@ def test_rank1_without_two_photographs_or_two_people_is_not_a_number():
     assert math.isnan(metrics.rank1_identification(np.eye(3), np.eye(3), [1, 1, 1]))
 
 
+def measured(faces, hr_faces):
+    """Measure faces by returning them in place of the degraded ones."""
+    ((_, _, of_faces),) = metrics.measure(hr_faces, [(8, 8)], {"SR": lambda _: faces}, {})
+    return of_faces
+
+
 def test_perfect_faces_have_perfect_quality(sample_faces):
     faces, _ = sample_faces
-    embeddings = np.eye(4, 128, dtype=np.float32)
-    quality = metrics.measure(faces[:4], faces[:4], embeddings, embeddings, [0, 1, 2, 3])
-    assert quality.psnr == math.inf
-    assert quality.ssim == pytest.approx(1.0)
-    assert quality.similarity == pytest.approx(1.0)
-    assert quality.pixel == quality.embedding == 0.0
+    perfect = measured(faces[:4], faces[:4])
+    # As good as rounding to 8 bits leaves a picture: 1/12 level of mean squared error.
+    assert perfect.psnr == pytest.approx([58.92] * 4, abs=0.01)
+    assert perfect.ssim == pytest.approx(np.ones(4))
+    assert not perfect.pixel.any()
+    assert not perfect.shift.any()
 
 
-def test_psnr_and_similarity_by_hand():
-    # An error of 0.2 in [-1, 1] is 0.1 in [0, 1]: 20 dB. Embeddings at right angles and equal.
+def test_a_flat_face_has_no_quality_and_leaves_the_mean_of_the_others_alone(sample_faces):
+    faces = sample_faces[0][:2].copy()
+    faces[1] = 0.5
+    degraded = degrade(faces, (16, 16)).numpy()
+    of_faces = measured(degraded, faces)
+    alone = measured(degraded[:1], faces[:1])
+    assert np.isnan(of_faces.psnr[1])
+    assert np.isnan(of_faces.ssim[1])
+    assert metrics.known_mean(of_faces.psnr) == pytest.approx(alone.psnr[0])
+    assert metrics.known_mean(of_faces.ssim) == pytest.approx(alone.ssim[0])
+
+
+def test_psnr_by_hand():
+    # An error of 0.2 in [-1, 1] is 0.1 in [0, 1]: 20 dB.
     hr_faces = np.zeros((2, 16, 16, 3), np.float32)
-    embeddings = np.array([[1.0, 0.0], [0.0, 2.0]], np.float32)
-    hr_embeddings = np.array([[0.0, 1.0], [0.0, 1.0]], np.float32)
-    quality = metrics.measure(hr_faces + 0.2, hr_faces, embeddings, hr_embeddings, [0, 1])
-    assert quality.psnr == pytest.approx(20.0, abs=1e-4)
-    assert quality.similarity == pytest.approx(0.5)
-    assert quality.pixel == pytest.approx(0.2)
-    assert quality.embedding == pytest.approx((1 + 1 + 0 + 1) / 4)
+    hr_faces[:, ::2] = 0.5
+    of_faces = measured(hr_faces + 0.2, hr_faces)
+    assert of_faces.psnr == pytest.approx([20.0, 20.0], abs=1e-4)
+    assert of_faces.pixel == pytest.approx([0.2, 0.2])
+    np.testing.assert_allclose(of_faces.shift, 0.2 * 127.5, atol=1e-4)
 
 
-def test_held_out_faces_are_degraded_as_in_training_and_compared_with_bicubic(
-    sample_faces, facenet
-):
-    faces, identities = sample_faces
-    sizes = ((7, 6), (32, 32))
-    held_out = metrics.HeldOut(faces, identities, facenet, sizes)
-    np.testing.assert_allclose(held_out.lr_faces((7, 6)), degrade(faces, (7, 6)), atol=1e-6)
-    unchanged = held_out.measure(lambda lr_faces: lr_faces)
-    assert unchanged == held_out.bicubic
-    assert held_out.bicubic[(7, 6)].psnr < held_out.bicubic[(32, 32)].psnr
-    assert held_out.bicubic[(7, 6)].similarity < held_out.bicubic[(32, 32)].similarity
-
-    better = held_out.measure(lambda lr_faces: lr_faces * 0.0)
-    rows = metrics.quality_rows(held_out.bicubic, better)
-    assert [row["low_resolution"] for row in rows] == ["7x6", "32x32"]
-    assert rows[0]["bicubic_psnr"] == held_out.bicubic[(7, 6)].psnr
-    assert rows[0]["sr_psnr"] == better[(7, 6)].psnr
-    table = metrics.quality_table(held_out, better)
-    assert f"{held_out.bicubic[(7, 6)].psnr:.2f} -> {better[(7, 6)].psnr:.2f}" in table
+def test_every_size_is_degraded_restored_and_embedded(sample_faces):
+    faces, sizes = sample_faces[0][:2], [(7, 6), (32, 32)]
+    methods = {"bicubic": None, "SR": lambda lr_faces: -lr_faces}
+    embedders = {"first": lambda faces, size: faces[:, 0, 0], "size": lambda faces, size: size}
+    found = list(metrics.measure(faces, sizes, methods, embedders))
+    assert [(size, method) for size, method, _ in found] == [
+        (size, method) for size in sizes for method in methods
+    ]
+    lr_faces = degrade(faces, (7, 6)).numpy()
+    bicubic, sr = found[0][2], found[1][2]
+    np.testing.assert_allclose(bicubic.embeddings["first"], lr_faces[:, 0, 0])
+    np.testing.assert_allclose(sr.embeddings["first"], -lr_faces[:, 0, 0])
+    assert [of_faces.embeddings["size"] for *_, of_faces in found] == [(7, 6)] * 2 + [(32, 32)] * 2
 
 
-def test_the_mean_loss_weighs_both_terms():
-    def quality(pixel, embedding):
-        return metrics.Quality(0, 0, 0, 0, pixel, embedding)
+def test_similarity_by_hand():
+    # Embeddings at right angles and equal in direction.
+    embeddings, hr_embeddings = np.array([[1.0, 0.0], [0.0, 2.0]]), np.array([[0.0, 1.0]] * 2)
+    assert metrics.similarity(embeddings, hr_embeddings) == pytest.approx([0.0, 1.0])
 
-    loss = metrics.mean_loss({(7, 6): quality(0.1, 1.0), (8, 8): quality(0.3, 2.0)}, 5.0, 2.0)
-    assert loss == pytest.approx((2.5 + 5.5) / 2)
+
+def test_what_is_not_known_is_left_out_of_a_mean():
+    assert metrics.known_mean(np.array([1.0, math.nan, 3.0])) == 2.0
+    assert math.isnan(metrics.known_mean(np.array([math.nan])))

@@ -12,7 +12,7 @@ from errors import Mistake
 from files import make_writable
 from imaging.sheets import sample_sheet
 from metrics import in_batches
-from trained_networks import CONFIG, save_network, write_config
+from trained_networks import CONFIG, save_network, write_config, write_people
 from training.checkpoints import list_checkpoints, load_newest_checkpoint, save_checkpoint
 from training.curves import save_curves
 from training.history import StepLog, append_rows, cut_after, set_aside
@@ -156,14 +156,15 @@ class Run:
         """What the best loss was measured on, and how: only then two can be compared."""
         return [self._held_out.fingerprint, self._loss_weights]
 
-    def begin(self, constants, device, facenet, faces):
+    def begin(self, constants, device, facenet, training_list, held_out_list):
         """Check that all workers are about to do the same; write and print what makes the run.
 
         Args:
             constants: {name: value} of `train.py`.
             device: a line about the hardware.
             facenet: a line about the FaceNet of the loss.
-            faces: a line about the faces.
+            training_list: `FaceList` of the faces to train on, kept as `write_people` says.
+            held_out_list: `FaceList` of the others.
 
         Raises:
             Mistake: another worker has other constants, faces or another step.
@@ -171,12 +172,13 @@ class Run:
         self._devices.check_alike({"step": self.step, **self._recipe})
         if self._is_chief:
             write_config(self.folder / CONFIG, constants, self._recipe, device)
+            write_people(self.folder, training_list, constants.get("START_WEIGHTS"))
         parameters, precision = self._unet.count_params(), self._recipe["precision"]
         print(
             f"U-Net    {parameters:,} parameters, computing in {precision}\n"
             f"FaceNet  {facenet}\n"
             f"Device   {device}\n"
-            f"Faces    {faces}\n"
+            f"Faces    {len(training_list)} to train, {len(held_out_list)} of others held out\n"
             f"Output   {self.folder}, from step {self.step} to step {self.schedule.total_steps}",
             flush=True,
         )
@@ -242,7 +244,7 @@ class Run:
         """Validate, draw and save what is due at this step and was not done yet.
 
         Args:
-            watch: wraps the iterable of low resolutions; it may raise to stop in between.
+            watch: wraps the iterable of results, size by size; it may raise to stop in between.
         """
         if not self._is_chief:
             return
@@ -269,7 +271,7 @@ class Run:
         Args:
             watch: see `catch_up`.
         """
-        quality = self._held_out.measure(self.super_resolve, watch)
+        quality = dict(watch(self._held_out.measure(self.super_resolve)))
         rows = quality_rows(self._held_out.bicubic, quality)
         loss = mean_loss(quality, **self._loss_weights)
         append_rows(self.folder / "validation.csv", [{"step": self.step, **row} for row in rows])
@@ -314,7 +316,7 @@ class Run:
             return
         held_out = held_out.take(count)
         save_network(self._unet, self.folder / "model.keras")
-        quality = held_out.measure(self.super_resolve, watch)
+        quality = dict(watch(held_out.measure(self.super_resolve)))
         table = quality_table(held_out, quality)
         (self.folder / "report.md").write_text(table + "\n")
         print(f"\n{table}\n")

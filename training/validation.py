@@ -9,7 +9,35 @@ import tensorflow as tf
 import losses
 from data import degrade, to_faces
 from imaging.lists import load_faces
-from metrics import in_batches, measure
+from metrics import (
+    BICUBIC,
+    SR,
+    in_batches,
+    known_mean,
+    measure,
+    rank1_identification,
+    similarity,
+)
+
+
+@dataclasses.dataclass(frozen=True)
+class Quality:
+    """Means over a set of faces.
+
+    Attributes:
+        psnr, ssim: see `metrics.PerFace`.
+        similarity: cosine of the angle between a face's and its HR face's embeddings, in [-1, 1].
+        rank1: rank-1 identification rate in per cent, see `metrics.rank1_identification`.
+        pixel: pixel loss, see `losses`.
+        embedding: embedding loss, see `losses`, of the embeddings that are trained on.
+    """
+
+    psnr: float
+    ssim: float
+    similarity: float
+    rank1: float
+    pixel: float
+    embedding: float
 
 
 class HeldOut:
@@ -21,24 +49,28 @@ class HeldOut:
         bicubic: {(height, width): `Quality` of the bicubically enlarged faces}.
     """
 
-    def __init__(self, hr_faces, identities, embed, low_resolutions, antialias=True):
+    def __init__(self, hr_faces, identities, embed, identity, low_resolutions, antialias=True):
         """Degrade and embed the faces once.
 
         Args:
             hr_faces: float32 (N, H, W, 3) in [-1, 1].
             identities: array of N labels.
-            embed: function from faces, float32 (B, H, W, 3), to embeddings, (B, E).
+            embed: function from faces, float32 (B, H, W, 3), to embeddings, (B, E): FaceNet as it
+                is, for similarity and identification.
+            identity: function from (faces, low_resolutions) to embeddings, as the training's step
+                has it, for the embedding loss.
             low_resolutions: (height, width) pairs in pixels.
             antialias: see `data.degrade`.
         """
         self.hr_faces = np.asarray(hr_faces)
         self.identities = identities
         self._embed = embed
-        self._hr_embeddings = in_batches(self._embed, self.hr_faces)
+        self._identity = identity
         self._antialias = antialias
-        self.bicubic = {
-            size: self._measure(self.lr_faces(size)) for size in map(tuple, low_resolutions)
-        }
+        sizes = [tuple(size) for size in low_resolutions]
+        self._hr_embeddings = in_batches(embed, self.hr_faces)
+        self._hr_targets = {size: self._embed_for_loss(self.hr_faces, size) for size in sizes}
+        self.bicubic = dict(self._measure(sizes, BICUBIC, None))
 
     @property
     def fingerprint(self):
@@ -49,26 +81,40 @@ class HeldOut:
         """Return the faces reduced to one low resolution and enlarged, float32 (N, H, W, 3)."""
         return degrade(self.hr_faces, low_resolution, self._antialias).numpy()
 
-    def measure(self, super_resolve, watch=iter):
-        """Return {(height, width): `Quality`} of a network's results.
+    def measure(self, super_resolve):
+        """Yield ((height, width), `Quality`) of a network's results, one size after the other.
 
         Args:
             super_resolve: function from lr_faces to sr_faces, both float32 (B, H, W, 3).
-            watch: wraps the iterable of low resolutions; it may raise to stop in between.
         """
-        return {
-            size: self._measure(in_batches(super_resolve, self.lr_faces(size)))
-            for size in watch(list(self.bicubic))
-        }
+        return self._measure(self.bicubic, SR, super_resolve)
 
-    def _measure(self, faces):
-        return measure(
-            faces,
-            self.hr_faces,
-            in_batches(self._embed, faces),
-            self._hr_embeddings,
-            self.identities,
-        )
+    def _measure(self, low_resolutions, name, method):
+        embedders = {
+            "similarity": lambda faces, _: in_batches(self._embed, faces),
+            "loss": self._embed_for_loss,
+        }
+        for size, _, of_faces in measure(
+            self.hr_faces, low_resolutions, {name: method}, embedders, self._antialias
+        ):
+            embeddings, of_loss = of_faces.embeddings["similarity"], of_faces.embeddings["loss"]
+            yield (
+                size,
+                Quality(
+                    psnr=known_mean(of_faces.psnr),
+                    ssim=known_mean(of_faces.ssim),
+                    similarity=known_mean(similarity(embeddings, self._hr_embeddings)),
+                    rank1=rank1_identification(embeddings, self._hr_embeddings, self.identities),
+                    pixel=float(np.mean(of_faces.pixel)),
+                    embedding=float(losses.embedding_loss(of_loss, self._hr_targets[size])),
+                ),
+            )
+
+    def _embed_for_loss(self, faces, size):
+        def embed(batch):
+            return self._identity(batch, tf.tile([size], (len(batch), 1)))
+
+        return in_batches(embed, faces)
 
 
 def mean_loss(quality, pixel_weight, embedding_weight):
@@ -119,13 +165,14 @@ def quality_table(held_out, sr):
 class HeldOutFaces:
     """The faces of people who are not trained on, of which some are measured."""
 
-    def __init__(self, paths, image_size, embed, unreadable, low_resolutions, antialias):
+    def __init__(self, paths, image_size, embed, identity, unreadable, low_resolutions, antialias):
         """Keep what is needed to load faces.
 
         Args:
             paths: `FaceList`.
             image_size: height and width of a face in pixels.
-            embed: function from faces, float32 (B, H, W, 3), to embeddings, (B, E).
+            embed: function from faces, float32 (B, H, W, 3), to embeddings, see `HeldOut`.
+            identity: function from (faces, low_resolutions) to embeddings, see `HeldOut`.
             unreadable: `Unreadable`, which files that cannot be read join.
             low_resolutions: (height, width) pairs in pixels.
             antialias: see `data.degrade`.
@@ -133,7 +180,7 @@ class HeldOutFaces:
         self._paths = paths
         self._image_size = image_size
         self._unreadable = unreadable
-        self._embed = tf.function(embed, reduce_retracing=True)
+        self._embedders = [tf.function(f, reduce_retracing=True) for f in (embed, identity)]
         self._degradation = low_resolutions, antialias
         self._taken = {}
 
@@ -143,6 +190,6 @@ class HeldOutFaces:
             pixels, identities, failed = load_faces(self._paths, count, self._image_size)
             for path, reason in failed.items():
                 self._unreadable.note(path, reason)
-            faces = HeldOut(to_faces(pixels), identities, self._embed, *self._degradation)
+            faces = HeldOut(to_faces(pixels), identities, *self._embedders, *self._degradation)
             self._taken = {count: faces}
         return self._taken[count]

@@ -4,8 +4,10 @@ from project import SAMPLES
 
 import evaluate
 from errors import Mistake
-from evaluation import measuring
-from evaluation.groups import read_groups
+from evaluation.groups import group_rows, read_groups
+from evaluation.measuring import judge
+from evaluation.pairs import Pairs
+from metrics import PerFace
 
 
 def test_words_make_a_group_each_and_many_numbers_two(tmp_path):
@@ -41,14 +43,19 @@ def test_group_means_by_hand():
     hr = np.array([[1.0, 0.0], [1.0, 0.0], [0.0, 1.0], [0.0, 1.0]])
     spoilt = np.array([[1.0, 0.0]] * 4)
     size, fine = (16, 16), (32, 32)
+    zeros = np.zeros((4, 3))
     versions = {
-        "HR": measuring.Version(embeddings={"r": hr}),
-        (size, "bicubic"): measuring.Version(psnr=[20, 22, 30, 30], embeddings={"r": hr}),
-        (size, "SR"): measuring.Version(psnr=[24, 22, 10, 20], embeddings={"r": spoilt}),
+        "HR": PerFace(None, None, None, None, {"r": hr}),
+        (size, "bicubic"): PerFace(np.array([20, 22, 30, 30]), zeros[:, 0], zeros, None, {"r": hr}),
+        (size, "SR"): PerFace(np.array([24, 22, 10, 20]), zeros[:, 0], zeros, None, {"r": spoilt}),
+        (fine, "bicubic"): PerFace(zeros[:, 0], zeros[:, 0], zeros, None, {"r": hr}),
+        (fine, "SR"): PerFace(zeros[:, 0], zeros[:, 0], zeros, None, {"r": hr}),
     }
+    pairs = Pairs(*(np.array(x) for x in ([0, 1] * 2, [2, 3] * 2, [1, 0] * 2, [0, 0, 1, 1])))
     identities = np.array(["a", "a", "b", "b"])
     groups = {("sex", "f"): {"a"}, ("sex", "m"): {"b"}, ("sex", "nobody"): {"c"}}
-    female, male = measuring.group_rows(versions, [size, fine], "r", identities, groups)
+    outcomes = judge(versions, ["r"], identities, pairs)
+    female, male = group_rows(outcomes, "r", identities, groups)
     assert (female["group"], female["people"]) == ("sex f", 1)
     assert (female["bicubic psnr"], female["SR psnr"], female["SR rank1"]) == (21, 23, 100)
     assert (male["bicubic psnr"], male["SR psnr"], male["SR rank1"]) == (30, 15, 0)

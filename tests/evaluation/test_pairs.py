@@ -1,87 +1,11 @@
-import collections
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from errors import Mistake
-from evaluation.pairs import FOLDS, Pair, draw_pairs, read_pairs
-
-
-def written(tmp_path, text, name="pairs.csv"):
-    path = tmp_path / name
-    path.write_text(text, encoding="utf-8")
-    return path
-
-
-def test_a_csv_of_pairs(tmp_path):
-    path = written(
-        tmp_path,
-        "\ufefffold,image_a,image_b,same\r\n3,Ö b/1.jpg,c/2.jpg,1\r\n4,c/1.jpg,d/2.jpg,0\r\n",
-    )
-    assert read_pairs(path, "faces") == [
-        Pair(3, Path("faces/Ö b/1.jpg"), Path("faces/c/2.jpg"), True),
-        Pair(4, Path("faces/c/1.jpg"), Path("faces/d/2.jpg"), False),
-    ]
-
-
-def test_lfw_pairs_in_folds(tmp_path):
-    text = "2\t1\nAnn_B\t1\t12\nAnn_B\t3\tCy\t4\nCy\t1\t2\nCy\t1\tAnn_B\t2\n"
-    pairs = read_pairs(written(tmp_path, text, "pairs.txt"), "lfw")
-    assert pairs[0] == Pair(
-        0, Path("lfw/Ann_B/Ann_B_0001.jpg"), Path("lfw/Ann_B/Ann_B_0012.jpg"), True
-    )
-    assert pairs[1] == Pair(0, Path("lfw/Ann_B/Ann_B_0003.jpg"), Path("lfw/Cy/Cy_0004.jpg"), False)
-    assert [pair.fold for pair in pairs] == [0, 0, 1, 1]
-    assert [pair.same for pair in pairs] == [True, False, True, False]
-
-
-def test_lfw_development_pairs_are_dealt_to_ten_folds(tmp_path):
-    text = "11\n" + "A\t1\t2\n" * 11 + "A\t1\tB\t2\n" * 11
-    pairs = read_pairs(written(tmp_path, text, "pairsDevTest.txt"), "lfw")
-    assert collections.Counter(pair.fold for pair in pairs)[0] == 3
-    assert {pair.fold for pair in pairs} == set(range(10))
-
-
-def test_the_cache_of_scikit_learn(tmp_path, monkeypatch):
-    monkeypatch.setenv("SCIKIT_LEARN_DATA", str(tmp_path))
-    home = tmp_path / "lfw_home"
-    home.mkdir()
-    written(home, "1\t1\nAnn\t1\t2\nAnn\t1\tCy\t1\n", "pairs.txt")
-    (pair, _) = read_pairs("scikit-learn", "ignored")
-    assert pair.image_a == home / "lfw_funneled" / "Ann" / "Ann_0001.jpg"
-
-
-@pytest.mark.parametrize(
-    ("text", "message"),
-    [
-        ("fold,image_a,image_b\n1,a,b\n", "lacks the columns same"),
-        ("fold,image_a,image_b,same\n1,a,b,yes\n", "line 2"),
-        ("fold,image_a,image_b,same\n1,a\n", "line 2"),
-        ("fold,image_a,image_b,same\nx,a,b,1\n", "line 2"),
-        ("fold,image_a,image_b,same\n1,a,a,1\n", "line 2: a picture is paired with itself"),
-        ("fold,image_a,image_b,same\n1,a,b,1\n2,b,a,0\n", "line 3: an earlier line says the opp"),
-        ("fold,image_a,image_b,same\n1,a,../b,1\n", "line 2: a path leads out of faces"),
-        ("fold,image_a,image_b,same\n1,a,/b,1\n", "line 2: a path leads out of faces"),
-        pytest.param('fold,image_a,image_b,same\n1,"' + "a\n" * 140_000, "line", id="open quote"),
-        ("", "neither a CSV"),
-        ("names\n", "neither a CSV"),
-        ("1 2 3\n", "neither a CSV"),
-        ("10 0\nAnn\t1\t2\n", "neither a CSV"),
-        ("1 1\nAnn\t1\t2\n", "has 1 pairs"),
-        ("2 1\nAnn\t1\n", "line 2"),
-        ("2 1\nAnn\tx\t2\n", "line 2"),
-    ],
-)
-def test_lists_that_are_not_understood(tmp_path, text, message):
-    path = written(tmp_path, text)
-    with pytest.raises(Mistake, match=message) as error:
-        read_pairs(path, "faces")
-    assert str(path) in str(error.value)
-
-
-def test_a_missing_list_is_named(tmp_path):
-    with pytest.raises(Mistake, match="nowhere.csv"):
-        read_pairs(tmp_path / "nowhere.csv", "faces")
+from evaluation.pairs import FOLDS, Pair, Pairs, draw_pairs
+from evaluation.report import Problems
 
 
 def faces(**counts):
@@ -110,3 +34,24 @@ def test_pairs_that_cannot_be_drawn():
         draw_pairs(faces(a=5), 100, seed=0)
     with pytest.raises(Mistake, match="make 1 pairs of the same person"):
         draw_pairs(faces(a=2, b=1, c=1), 100, seed=0)
+
+
+def test_pairs_that_no_threshold_can_be_chosen_for_are_refused():
+    places = np.zeros(4, int)
+    with pytest.raises(Mistake, match="the 4 pairs whose images can be read are not of both kinds"):
+        Pairs(places, places, np.ones(4, bool), np.array([0, 0, 1, 1]))
+    with pytest.raises(Mistake, match="outside fold 0"):
+        Pairs(places, places, np.array([True, False] * 2), np.zeros(4, int))
+
+
+def test_pairs_that_lack_a_picture_are_left_out():
+    a, b, c = (Path(name) for name in "abc")
+    listed = [Pair(i // 2, a, other, i % 2 == 0) for i, other in enumerate([b, c, b, c, c, b])]
+    listed.append(Pair(0, a, Path("missing"), True))
+    problems = Problems()
+    pairs = Pairs.among(listed, {a: 0, b: 1, c: 2}, None, problems)
+    assert problems == ["1 of 7 pairs lack an image"]
+    assert pairs.second.tolist() == [1, 2, 1, 2, 2, 1]
+    assert pairs.description == "3 genuine and 3 impostor pairs"
+    with pytest.raises(Mistake, match="PAIRS some.csv: outside fold 0"):
+        Pairs.among(listed[:2], {a: 0, b: 1, c: 2}, "some.csv", problems)

@@ -1,36 +1,47 @@
+import math
+
 import numpy as np
 import pytest
 
-from evaluation.verification import best_threshold, equal_error_rate, judge_by_folds, verify
+from evaluation.verification import (
+    acceptance_rate,
+    best_threshold,
+    equal_error_rate,
+    judge_by_folds,
+)
+from evaluation.verification import verify as verify_judged
 
 SAME = np.array([True, False] * 20)
 FOLDS = np.repeat(np.arange(10), 4)
 
 
+def verify(scores, same, folds):
+    return verify_judged(scores, same, folds, judge_by_folds(scores, same, folds)[0])
+
+
 def test_a_perfect_verifier():
     result = verify(np.where(SAME, 0.9, 0.1), SAME, FOLDS)
     assert (result.accuracy, result.accuracy_std, result.auc) == (100.0, 0.0, 100.0)
-    assert (result.tar, result.eer) == (100.0, 0.0)
+    assert result.eer == 0.0
 
 
 def test_an_inverted_verifier_is_no_better_than_refusing_everyone():
     result = verify(np.where(SAME, 0.1, 0.9), SAME, FOLDS)
-    assert (result.accuracy, result.auc, result.tar, result.eer) == (50.0, 0.0, 0.0, 100.0)
+    assert (result.accuracy, result.auc, result.eer) == (50.0, 0.0, 100.0)
 
 
 def test_a_verifier_without_an_opinion():
     result = verify(np.zeros(40), SAME, FOLDS)
-    assert (result.accuracy, result.auc, result.tar, result.eer) == (50.0, 50.0, 0.0, 50.0)
+    assert (result.accuracy, result.auc, result.eer) == (50.0, 50.0, 50.0)
 
 
 def test_a_known_roc():
     # Genuine at 4, 3, 1, impostors at 2, 0: from the top g g i g i. Of the 6 pairs of both kinds,
-    # 5 are in order. No impostor is accepted down to 3, where 2 of 3 genuines are.
+    # 5 are in order.
     scores = np.array([4.0, 3.0, 1.0, 2.0, 0.0] * 2)
     same = np.array([True, True, True, False, False] * 2)
     result = verify(scores, same, np.repeat([0, 1], 5))
     assert result.auc == pytest.approx(500 / 6)
-    assert result.tar == pytest.approx(200 / 3)
     # 4 of 5 right, from 3 as from 1.
     assert result.accuracy == pytest.approx(80.0)
     # Between the corners (0, 2/3) and (1/2, 2/3) of the curve, far = 1 - tar at 1/3.
@@ -38,11 +49,20 @@ def test_a_known_roc():
 
 
 def test_tar_is_taken_where_one_impostor_in_a_hundred_is_accepted():
-    # Above the genuine scores lie 0, 1 and 2 of the 100 impostors.
-    scores = np.array([99.5, 98.5, 97.5, *range(100)])
-    same = np.arange(103) < 3
-    result = verify(scores, same, np.arange(103) % 2)
-    assert result.tar == pytest.approx(200 / 3)
+    # Above the genuine scores lie 0, 2, 3 and 4 of the 300 impostors.
+    scores = np.array([299.5, 297.5, 296.5, 295.5, *range(300)])
+    same = np.arange(304) < 4
+    assert acceptance_rate(scores, same, 0.01) == 0.75
+    result = verify(scores, same, np.arange(304) % 2)
+    assert result.tar == 75.0
+    assert math.isnan(result.tar_strict)
+
+
+def test_no_rate_is_stated_for_which_the_impostors_are_too_few():
+    same = np.arange(303) < 4
+    assert math.isnan(acceptance_rate(np.arange(303.0), same, 0.01))
+    same = np.arange(3004) < 4
+    assert acceptance_rate(-np.arange(3004.0), same, 0.001) == 1.0
 
 
 def test_equal_error_rate_of_steps():
@@ -81,10 +101,3 @@ def test_accuracy_is_a_mean_over_folds():
     result = verify(scores, same, folds)
     assert result.accuracy == pytest.approx(100 * (0 + 1 + 1) / 3)
     assert result.accuracy_std == pytest.approx(100 * np.std([0, 1, 1]))
-
-
-def test_one_kind_or_one_fold_is_refused():
-    with pytest.raises(ValueError, match="not of both kinds"):
-        verify(np.zeros(4), np.ones(4, bool), np.array([0, 0, 1, 1]))
-    with pytest.raises(ValueError, match="outside fold 0"):
-        verify(np.zeros(4), np.array([True, False] * 2), np.zeros(4, int))

@@ -1,0 +1,229 @@
+"""Which faces are measured, and reading them."""
+
+import dataclasses
+import itertools
+import math
+from pathlib import Path
+
+import numpy as np
+from tqdm import tqdm
+
+from errors import Mistake
+from evaluation.pair_lists import read_pairs
+from evaluation.pairs import draw_pairs
+from imaging.lists import find_faces, fingerprint, hold_out_identities, split_faces
+from imaging.pictures import crop_and_resize, read_pixels
+from trained_networks import people_of, picture_mark, read_people
+
+
+@dataclasses.dataclass(frozen=True)
+class Faces:
+    """The faces that are measured.
+
+    Attributes:
+        pixels: uint8 (N, S, S, 3).
+        paths: list of N `Path`.
+    """
+
+    pixels: np.ndarray
+    paths: list
+
+    def __len__(self):
+        return len(self.paths)
+
+    @property
+    def index(self):
+        """{path: its place in `pixels`}."""
+        return {path: i for i, path in enumerate(self.paths)}
+
+    @property
+    def identities(self):
+        """Array of N folders: whom a face shows."""
+        return np.array([str(path.parent) for path in self.paths])
+
+    @property
+    def description(self):
+        """How many faces of how many people."""
+        people = len(set(self.identities))
+        return f"{len(self)} faces of {people} {'people' if people > 1 else 'folder'}"
+
+
+def faces_folder(faces_dir, training):
+    """Return the folder of identity folders to measure: FACES_DIR, or else the training's."""
+    return Path(faces_dir or training["VALIDATION_DIR"] or training["TRAIN_DIR"])
+
+
+def choose_faces(faces_dir, training, recipe):
+    """Return the `FaceList` to choose from: FACES_DIR, or the faces that the training held out.
+
+    Args:
+        faces_dir: folder of identity folders, or of faces; or None.
+        training: constants of the training.
+        recipe: what they resolved to.
+
+    Raises:
+        Mistake: there are none, or other faces are held out now than in training.
+    """
+    folder = faces_folder(faces_dir, training)
+    if not faces_dir and not folder.is_dir():
+        raise Mistake(
+            f"the faces that the training held out were in {folder}, which is not here: set "
+            "FACES_DIR to where they are now, or to other people"
+        )
+    faces = find_faces(folder)
+    if faces_dir or training["VALIDATION_DIR"]:
+        return faces
+    trained, faces = hold_out_identities(faces, training["HELD_OUT_IDENTITIES"])
+    if fingerprint(trained) != recipe["training faces"]:
+        raise Mistake(
+            f"{folder} is not what it was when the network was trained, so that faces it was "
+            "trained on could count as held out: set FACES_DIR to other people"
+        )
+    return faces
+
+
+def spread(paths, count, pairs):
+    """Return some faces, sorted: so many of each person that enough pairs can be drawn.
+
+    People with two faces or more come first; more people are better, so that no more faces of each
+    are taken than the genuine pairs need.
+
+    Args:
+        paths: iterable of `Path`, one identity per parent folder.
+        count: most faces.
+        pairs: pairs wanted, half of them genuine.
+    """
+    members = {}
+    for path in paths:
+        members.setdefault(path.parent, []).append(path)
+    # n faces, m of each person, make n (m - 1) / 2 genuine pairs.
+    per_person = max(2, 1 + math.ceil(2 * (pairs // 2) / count))
+    in_turn = sorted(members.values(), key=lambda faces: len(faces) < 2)
+    rounds = range(0, max(map(len, in_turn)), per_person)
+    chosen = (path for i in rounds for faces in in_turn for path in faces[i : i + per_person])
+    return sorted(itertools.islice(chosen, count))
+
+
+def choose_pairs(chosen, training, recipe, problems):
+    """Return (list of `Pair`, paths of the faces to measure).
+
+    Args:
+        chosen: constants of `evaluate.py`.
+        training: constants of the training.
+        recipe: what they resolved to.
+        problems: `Problems`, which notes why there are no pairs, or fewer than are wanted.
+
+    Raises:
+        Mistake: faces or the list of pairs are missing, or other faces are held out now than in
+            training.
+    """
+    if chosen.PAIRS is not None:
+        pairs = read_pairs(chosen.PAIRS, faces_folder(chosen.FACES_DIR, training))
+        return pairs, sorted({path for pair in pairs for path in (pair.image_a, pair.image_b)})
+    faces = choose_faces(chosen.FACES_DIR, training, recipe)
+    paths = spread(faces, chosen.FACES, chosen.DRAWN_PAIRS)
+    try:
+        pairs = draw_pairs(paths, chosen.DRAWN_PAIRS, chosen.SEED)
+    except Mistake as mistake:
+        problems.note(f"no verification: {mistake}")
+        return [], paths
+    if len(pairs) < chosen.DRAWN_PAIRS:
+        problems.note(
+            f"only {len(pairs)} of {chosen.DRAWN_PAIRS} pairs could be drawn among {len(paths)} "
+            f"faces of {len({path.parent for path in paths})} people: raise FACES, or add faces"
+        )
+    return pairs, paths
+
+
+def choose_sizes(sizes, training):
+    """Return the low resolutions to measure: `sizes`, or else those of the training.
+
+    Raises:
+        Mistake: one is no smaller than the faces.
+    """
+    sides = training["IMAGE_SIZE"]
+    chosen = list(dict.fromkeys(tuple(size) for size in sizes or training["LOW_RESOLUTIONS"]))
+    if any(max(size) > sides or min(size) == sides for size in chosen):
+        raise Mistake(f"SIZES must be below the faces' {sides}x{sides}, not {sizes}")
+    return chosen
+
+
+def tell_people_trained_on(paths, run, training, recipe, problems):
+    """Note whether the network was trained on people of some faces, or that it cannot be told.
+
+    Args:
+        paths: list of `Path` of the faces to measure.
+        run: `Path` of the run's folder, which keeps whom it trained on, see `write_people`.
+        training: constants of the training, whose faces tell where the run keeps nothing.
+        recipe: what they resolved to.
+        problems: `Problems`.
+    """
+    people = read_people(run).get("people") or _people_of(training, recipe)
+    if people is None:
+        problems.note(
+            "it cannot be told whether the network was trained on people measured here: its run "
+            "keeps no list of them, and the faces it was trained on are gone"
+        )
+        return
+    marks, names = set(people.values()) - {None}, {Path(name).name for name in people}
+    by_folder = {}
+    for path in paths:
+        by_folder.setdefault(path.parent, set()).add(path)
+    same, called_alike = 0, 0
+    for folder, pictures in by_folder.items():
+        pictures |= {min(folder.iterdir(), key=lambda path: path.name)}  # the training's mark
+        if marks & {picture_mark(picture) for picture in pictures}:
+            same += 1
+        elif folder.name in names:
+            called_alike += 1
+    if same:
+        problems.note(f"the network was trained on {same} of the people measured here")
+    if called_alike:
+        problems.note(
+            f"the network was trained on people called as {called_alike} of the people measured "
+            "here, of whom it had other pictures: they may be the same"
+        )
+
+
+def _people_of(training, recipe):
+    """Return the people of TRAIN_DIR as `write_people` keeps them; None if they are not there."""
+    try:
+        faces, _ = split_faces(
+            training["TRAIN_DIR"], training["VALIDATION_DIR"], training["HELD_OUT_IDENTITIES"]
+        )
+    except Mistake:
+        return None
+    return people_of(faces) if fingerprint(faces) == recipe["training faces"] else None
+
+
+def load_faces(paths, image_size, central_crop, problems):
+    """Read faces.
+
+    Args:
+        paths: list of `Path`.
+        image_size: height and width of a face in pixels.
+        central_crop: side in pixels of the square that is cut out of the middle first, or None.
+        problems: `Problems`, which notes each file that cannot be read.
+
+    Returns:
+        `Faces`, those that can be read.
+
+    Raises:
+        Mistake: not one could be read.
+    """
+    pixels, readable = [], []
+    for path in tqdm(paths, "reading", unit="face", leave=False):
+        try:
+            picture = read_pixels(path)
+        except OSError as error:
+            problems.note(" ".join(str(error).split()))
+            continue
+        if central_crop is not None:
+            top, left = (max(0, side - central_crop) // 2 for side in picture.shape[:2])
+            picture = picture[top : top + central_crop, left : left + central_crop]
+        readable.append(path)
+        pixels.append(crop_and_resize(picture, image_size))
+    if not pixels:
+        reason = problems[0] if problems else "the list is empty"
+        raise Mistake(f"none of {len(paths)} faces could be read: {reason}")
+    return Faces(np.stack(pixels), readable)

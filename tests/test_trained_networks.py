@@ -1,0 +1,31 @@
+import os
+import shutil
+
+import pytest
+
+from errors import Mistake
+from trained_networks import find_run
+
+
+def test_the_newest_finished_network_of_a_folder_is_taken(tmp_path):
+    for i, name in enumerate(("a/model.keras", "b/model.keras", "c/checkpoints/best.keras")):
+        path = tmp_path / name
+        path.parent.mkdir(parents=True)
+        path.touch()
+        (tmp_path / name[0] / "config.json").write_text(f'{{"constants": {i}, "recipe": {{}}}}')
+    for name in ("a/model.keras", "c/checkpoints/best.keras"):
+        os.utime(tmp_path / name, (2e9, 2e9))
+    found = find_run(tmp_path)
+    assert found == (tmp_path / "a", tmp_path / "a/model.keras", 0, {})
+    assert find_run(tmp_path / "c")[1] == tmp_path / "c/checkpoints/best.keras"
+    shutil.rmtree(tmp_path / "a")
+    assert find_run(tmp_path)[0] == tmp_path / "b"
+    for damaged in ('{"constants":', "[]"):
+        (tmp_path / "b" / "config.json").write_text(damaged)
+        with pytest.raises(Mistake, match=r"b.config\.json is missing or damaged"):
+            find_run(tmp_path)
+    (tmp_path / "b" / "config.json").unlink()
+    with pytest.raises(Mistake, match="missing or damaged"):
+        find_run(tmp_path)
+    with pytest.raises(Mistake, match=r"RUN_DIR: .*no trained network in .*nowhere"):
+        find_run(tmp_path / "nowhere")
