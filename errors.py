@@ -81,6 +81,18 @@ def optional(rule):
     return (lambda v: v is None or works(v)), f"None or {wanted}"
 
 
+def expanded(path):
+    """Return a path, str or `Path`, of the same type; a `~` at its start becomes the home folder.
+
+    Raises:
+        Mistake: there is no such home folder.
+    """
+    found = os.path.expanduser(path)
+    if os.fspath(path).startswith("~") and found == os.fspath(path):
+        raise Mistake(f"there is no home folder {path}")
+    return type(path)(found)
+
+
 def _is_path(value):
     return isinstance(value, str | Path) and str(value) != ""
 
@@ -90,6 +102,21 @@ PATH = _is_path, "a path"
 
 
 # --- One line --------------------------------------------------------------------------------
+
+
+def shown(text):
+    r"""Return a path or a message in one line that every terminal and text file takes.
+
+    Line breaks and other characters that cannot be printed become escapes, and so do the bytes
+    of a file name that are no text: `caf\xe9.jpg`.
+    """
+    return "".join(c if c.isprintable() else _escape(c) for c in str(text))
+
+
+def _escape(character):
+    if "\udc80" <= character <= "\udcff":  # how Python stands for such a byte
+        return f"\\x{ord(character) - 0xDC00:02x}"
+    return character.encode("unicode_escape").decode()
 
 
 def tell(main, hint="", code=1):
@@ -107,10 +134,10 @@ def tell(main, hint="", code=1):
         try:
             sys.exit(main())
         except Mistake as mistake:
-            print(f"{name}: {'error: ' if code == 2 else ''}{mistake}", file=sys.stderr)
+            print(f"{name}: {'error: ' if code == 2 else ''}{shown(mistake)}", file=sys.stderr)
             sys.exit(code)
         except OSError as error:
-            print(f"{name}: {error}{hint}", file=sys.stderr)
+            print(f"{name}: {shown(error)}{hint}", file=sys.stderr)
             sys.exit(1)
         except KeyboardInterrupt:
             sys.exit(130)

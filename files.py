@@ -22,7 +22,8 @@ def whole(path, alone=False):
         alone: whether no other process writes this file. Then what a killed process leaves has
             a hidden name that is the same each time, so that the next process replaces it.
     """
-    name = f".{UNFINISHED}{path.name}" if alone else f"{UNFINISHED}{os.getpid()}_{path.name}"
+    end = path.name[-40:]  # of the name alone, as a long one would become too long
+    name = f".{UNFINISHED}{end}" if alone else f"{UNFINISHED}{os.getpid()}_{end}"
     unfinished = path.with_name(name)
     try:
         yield unfinished
