@@ -2,7 +2,7 @@
 
 import cv2
 import numpy as np
-from PIL import Image, ImageOps
+from PIL import ExifTags, Image, ImageOps
 
 
 def read_pixels(path):
@@ -22,16 +22,7 @@ def read_pixels(path):
     """
     try:
         with Image.open(path) as image:
-            image = ImageOps.exif_transpose(image)
-            if image.mode.startswith("I"):  # 16-bit greyscale; Pillow would clip it to 255
-                image = Image.fromarray(np.uint8(np.asarray(image).clip(0, 65535) // 257))
-            elif image.mode == "F":
-                raise OSError("pixels are floating-point numbers of unknown range")
-            if image.has_transparency_data:
-                image = image.convert("RGBA")
-                white = Image.new("RGBA", image.size, "white")
-                image = Image.alpha_composite(white, image)
-            return np.asarray(image.convert("RGB"))
+            return _upright_rgb(image)
     except Exception as error:  # Pillow's decoders raise many kinds for damaged files
         raise OSError(f"{path}: {error}") from error
 
@@ -51,6 +42,53 @@ def read_or_note(path, note):
     except OSError as error:
         note(path, error)
         return None
+
+
+def read_reduced(path, longest):
+    """Read an image file as `read_pixels` does; a large one is reduced while it is read.
+
+    Args:
+        path: image file.
+        longest: most pixels of the longer side.
+
+    Returns:
+        (pixels, size): uint8 (H, W, 3), and the (height, width) that the file has, upright.
+
+    Raises:
+        OSError: see `read_pixels`.
+    """
+    try:
+        with Image.open(path) as image:
+            if max(image.size) <= longest or image.mode == "F":  # which is refused anyway
+                pixels = _upright_rgb(image)
+                return pixels, pixels.shape[:2]
+            width, height = image.size
+            if image.mode.startswith("I;"):  # 16 bits, which Pillow cannot reduce
+                image = image.convert("I")
+            elif image.mode in ("1", "P") or "transparency" in image.info:
+                image = image.convert("RGBA")
+            # Of a JPEG, this decodes a smaller scale alone.
+            image.thumbnail((longest, longest), Image.Resampling.BICUBIC)
+            # Asked for only now: loading a TIFF already turned it upright.
+            if image.getexif().get(ExifTags.Base.Orientation, 1) > 4:
+                width, height = height, width
+            return _upright_rgb(image), (height, width)
+    except Exception as error:  # Pillow's decoders raise many kinds for damaged files
+        raise OSError(f"{path}: {error}") from error
+
+
+def _upright_rgb(image):
+    """Return an open image as uint8 (H, W, 3), see `read_pixels`."""
+    image = ImageOps.exif_transpose(image)
+    if image.mode.startswith("I"):  # 16-bit greyscale; Pillow would clip it to 255
+        image = Image.fromarray(np.uint8(np.asarray(image).clip(0, 65535) // 257))
+    elif image.mode == "F":
+        raise OSError("pixels are floating-point numbers of unknown range")
+    if image.has_transparency_data:
+        image = image.convert("RGBA")
+        white = Image.new("RGBA", image.size, "white")
+        image = Image.alpha_composite(white, image)
+    return np.asarray(image.convert("RGB"))
 
 
 def crop_and_resize(pixels, size, rng=None, smallest_crop=1.0, mirror=False):
