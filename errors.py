@@ -1,5 +1,6 @@
 """Mistakes that a user can mend: constants checked, and every mistake told in one line."""
 
+import contextlib
 import os
 import sys
 from pathlib import Path
@@ -131,22 +132,77 @@ def _escape(character):
     return character.encode("unicode_escape").decode()
 
 
-def tell(main, hint=""):
+def tell(main, hint="", code=1):
     """Run a command and end the process; of a mistake, only its line is shown.
+
+    Output that nobody reads any more costs nothing but itself, see `LastingOutput`.
 
     Args:
         main: function without arguments; what it returns is the exit code, None for 0.
         hint: added to errors of the operating system, such as the path that is written to.
+        code: exit code of a `Mistake`; 2 is said as `argparse` says it.
     """
     name = Path(sys.argv[0]).name
-    # What a terminal's alphabet lacks is printed as an escape, as in messages of errors.
-    if hasattr(sys.stdout, "reconfigure"):
-        sys.stdout.reconfigure(errors="backslashreplace")
+    with lasting_output():
+        try:
+            sys.exit(main())
+        except Mistake as mistake:
+            print(f"{name}: {'error: ' if code == 2 else ''}{shown(mistake)}", file=sys.stderr)
+            sys.exit(code)
+        except OSError as error:
+            print(f"{name}: {shown(error)}{hint}", file=sys.stderr)
+            sys.exit(1)
+        except KeyboardInterrupt:
+            sys.exit(130)
+
+
+class LastingOutput:
+    """A text stream that falls silent when it cannot be written to, so that the work goes on.
+
+    Behind `| head` or `| tee` the reader may end first, a terminal may be closed, the disk of a
+    log may be full.
+    """
+
+    def __init__(self, stream):
+        """Wrap a stream such as `sys.stdout`."""
+        self._stream = stream
+
+    def __getattr__(self, name):
+        return getattr(self._stream, name)
+
+    def write(self, text):
+        """Write text, or nothing; returns its length."""
+        try:
+            self._stream.write(text)
+        except OSError:
+            self._fall_silent()
+        return len(text)
+
+    def flush(self):
+        """Write what is buffered, or nothing."""
+        try:
+            self._stream.flush()
+        except OSError:
+            self._fall_silent()
+
+    def _fall_silent(self):
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, self._stream.fileno())  # what is buffered goes there, too
+        os.close(nowhere)
+
+
+@contextlib.contextmanager
+def lasting_output():
+    """Let both standard streams outlast their readers; names that are no text are escaped."""
+    before = sys.stdout, sys.stderr
+    for stream in before:
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="backslashreplace")
+    # A stream that was closed from the start is None.
+    sys.stdout, sys.stderr = (stream and LastingOutput(stream) for stream in before)
     try:
-        sys.exit(main())
-    except Mistake as mistake:
-        sys.exit(f"{name}: {shown(mistake)}")
-    except OSError as error:
-        sys.exit(f"{name}: {shown(error)}{hint}")
-    except KeyboardInterrupt:
-        sys.exit(130)
+        yield
+    finally:
+        for stream in filter(None, (sys.stdout, sys.stderr)):
+            stream.flush()
+        sys.stdout, sys.stderr = before

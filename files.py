@@ -24,7 +24,10 @@ def whole(path, alone=False):
         alone: whether no other process writes this file. Then what a killed process leaves has
             a hidden name that is the same each time, so that the next process replaces it.
     """
-    name = f".{UNFINISHED}{path.name}" if alone else f"{UNFINISHED}{os.getpid()}_{path.name}"
+    # Not the whole of a long name, which would become too long for a file system.
+    name = f"{UNFINISHED}{os.getpid()}_{path.name[-40:]}"
+    if alone:
+        name = f".{UNFINISHED}{path.name}"
     unfinished = path.with_name(name)
     try:
         yield unfinished

@@ -8,6 +8,7 @@ import platform
 from pathlib import Path
 
 import keras
+import tensorflow as tf
 
 from errors import Mistake
 from files import whole
@@ -258,3 +259,18 @@ def load_network(path):
             f"{path} maps {shapes[0]} to {shapes[1]}; expected (None, S, S, 3) to the same"
         )
     return network
+
+
+def compiled(network):
+    """Return a network as a compiled function for use, not training.
+
+    Args:
+        network: `keras.Model` from lr_faces to sr_faces, both (B, S, S, 3) in [-1, 1].
+
+    Returns:
+        Function from float32 lr_faces, a batch of any length, to sr_faces.
+    """
+    return tf.function(
+        lambda lr_faces: network(lr_faces, training=False),
+        input_signature=[tf.TensorSpec((None, *network.input_shape[1:]), tf.float32)],
+    )

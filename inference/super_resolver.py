@@ -1,9 +1,10 @@
-"""A trained network in use: finding it, loading it, and giving it pictures of any size."""
+"""A trained network and pictures of any size."""
 
 import numpy as np
 import tensorflow as tf
 
 from data import to_faces, to_pixels
+from trained_networks import compiled
 
 
 def enlarge(pixels, size=128):
@@ -61,34 +62,27 @@ class SuperResolver:
         size: height and width of the network's faces in pixels.
     """
 
-    def __init__(self, network, batch_size=16):
-        """Compile a network for batches of any length.
+    def __init__(self, network):
+        """Compile a network.
 
         Args:
             network: `keras.Model`, see `load_network`.
-            batch_size: most faces computed at a time; it changes memory and speed alone.
         """
         self.size = network.input_shape[1]
-        self._batch_size = batch_size
-        self._run = tf.function(
-            lambda lr_faces: network(lr_faces, training=False),
-            input_signature=[tf.TensorSpec((None, self.size, self.size, 3), tf.float32)],
-        )
+        self._run = compiled(network)
 
     def __call__(self, pictures):
-        """Super-resolve pictures, each of its own size.
+        """Super-resolve pictures, each of its own size, all at once.
 
         Args:
-            pictures: list of uint8 RGB arrays (H, W, 3).
+            pictures: list of uint8 RGB arrays (H, W, 3), as many as shall be computed at a time.
 
         Returns:
             (lr_faces, sr_faces): NumPy arrays, float32 (N, S, S, 3) in [-1, 1], the padding of
             pictures that are not square still with them; see `without_padding`.
         """
         lr_faces = np.concatenate([enlarge(picture[None], self.size) for picture in pictures])
-        starts = range(0, len(lr_faces), self._batch_size)
-        sr_faces = [self._run(lr_faces[start : start + self._batch_size]) for start in starts]
-        return lr_faces, np.concatenate(sr_faces)
+        return lr_faces, self._run(lr_faces).numpy()
 
 
 def cut_pixels(face, picture):

@@ -1,0 +1,60 @@
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from data import degrade, to_pixels
+from inference.super_resolver import SuperResolver, enlarge, without_padding
+
+
+@pytest.mark.parametrize("size", [(16, 16), (32, 32)])
+def test_pictures_are_enlarged_as_the_training_enlarges_them(sample_faces, size):
+    hr_faces = sample_faces[0]
+    small = tf.image.resize(hr_faces, size, "bicubic", antialias=True)
+    from_picture = enlarge(to_pixels(small)).numpy()
+    # The picture was rounded to 8 bits, and bicubic kernels overshoot by a little.
+    assert np.abs(from_picture - degrade(hr_faces, size).numpy()).max() < 1.5 / 127.5
+
+
+def test_larger_pictures_are_reduced_without_aliasing():
+    noise = np.random.default_rng(0).integers(0, 256, (1, 512, 512, 3), dtype=np.uint8)
+    # Each value stands for 16 pixels: a quarter of their deviation of 0.58 is left.
+    assert enlarge(noise).numpy().std() == pytest.approx(0.58 / 4, abs=0.05)
+
+
+def test_padding_repeats_the_edge_and_is_cut_off_again():
+    picture = np.zeros((1, 8, 4, 3), np.uint8)
+    picture[:, :, 0] = 255
+    face = enlarge(picture)[0].numpy()
+    assert (face[:, :28] > 0.999).all()
+    assert (face[:, 64:] < -0.99).all()
+    cut = without_padding(face, 8, 4)
+    np.testing.assert_array_equal(cut, face[:, 32:96])
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        ((1, 1), (128, 128)),
+        ((7, 6), (128, 110)),
+        ((6, 7), (110, 128)),
+        ((400, 500), (102, 128)),
+        ((128, 128), (128, 128)),
+        ((1, 300), (1, 128)),
+        ((129, 2), (128, 2)),
+    ],
+)
+def test_every_size_gives_a_face_of_its_proportions(before, after):
+    picture = np.full((*before, 3), 200, np.uint8)
+    face = to_pixels(enlarge(picture[None]))[0].numpy()
+    assert face.shape == (128, 128, 3)
+    assert np.abs(face.astype(int) - 200).max() <= 1
+    assert without_padding(face, *before).shape == (*after, 3)
+
+
+def test_the_result_does_not_depend_on_the_batch():
+    network = keras.Sequential([keras.Input((128, 128, 3)), keras.layers.Conv2D(3, 3, 1, "same")])
+    pictures = list(np.random.default_rng(0).integers(0, 256, (5, 9, 9, 3), dtype=np.uint8))
+    _, together = SuperResolver(network)(pictures)
+    alone = [SuperResolver(network)([picture])[1][0] for picture in pictures]
+    np.testing.assert_allclose(together, alone, atol=1e-6)
