@@ -65,6 +65,21 @@ def make_writable(folder, name="OUTPUT_DIR"):
         raise Mistake(f"cannot write to {name}: {error}") from error
 
 
+def check_apart(name, folder, other_name, other):
+    """Raise Mistake if one of two folders lies in the other: what is read is not written to.
+
+    Args:
+        name: what the user calls the folder that is written to.
+        folder: its path.
+        other_name: what the user calls the folder that is read.
+        other: its path.
+    """
+    paths = Path(folder).resolve(), Path(other).resolve()
+    inner, outer = sorted(paths, key=lambda path: -len(path.parts))
+    if inner.is_relative_to(outer):  # also where they are one
+        raise Mistake(f"{name} {folder} and {other_name} {other} must not lie in each other")
+
+
 @contextlib.contextmanager
 def locked(folder, name="OUTPUT_DIR"):
     """Keep other processes from writing to a folder, as long as they ask here.

@@ -26,7 +26,7 @@ from errors import (
     require,
     tell,
 )
-from files import locked
+from files import check_apart, locked
 from imaging.detection import import_mtcnn
 from imaging.lists import find_faces, passed_over_note
 from preparation.crops import Picture, Settings, do_all, do_part
@@ -62,13 +62,6 @@ RULES = {
     "JPEG_QUALITY": integer(1, 100),
     "PROCESSES": integer(1),
 }
-
-
-def check_apart(source, output):
-    """Raise Mistake if one of two folders lies in the other: sources are never written to."""
-    inner, outer = sorted((source.resolve(), output.resolve()), key=lambda p: -len(p.parts))
-    if inner.is_relative_to(outer):  # also where they are one
-        raise Mistake(f"OUTPUT_DIR {output} and SOURCE_DIR {source} must not lie in each other")
 
 
 def choose_pictures(source, exclude):
@@ -113,7 +106,7 @@ def main():
     require(not ALIGN or FACES != "cropped", "ALIGN", 'False if FACES is "cropped"', ALIGN)
     settings = Settings(FACES, MARGIN, ALIGN, SMALLEST_FACE, SIZE, JPEG_QUALITY)
     source, output = Path(constants["SOURCE_DIR"]), Path(constants["OUTPUT_DIR"])
-    check_apart(source, output)
+    check_apart("OUTPUT_DIR", output, "SOURCE_DIR", source)
     names = choose_pictures(source, constants["EXCLUDE"])
     picture_of = Picture
     if FACES == "vggface2":

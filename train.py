@@ -13,32 +13,37 @@ from pathlib import Path
 import keras
 import tensorflow as tf
 
-import data
 import losses
 from console.progress import progress
+from data import TrainingFaces
 from errors import tell
 from facenet import EMBEDDED_WEIGHTS, FaceNet
-from files import make_writable
 from imaging.lists import split_faces
 from model import build_unet, start_from_input
 from trained_networks import take_weights
 from training.constants import check, recipe_of, schedule_of
 from training.identity_view import IdentityView
-from training.run import Run
-from training.signals import Stopped, StopSignals
-from training.validation import HeldOutFaces
+from training.run import Run, claimed
+from training.signals import StopSignals
+from training.validation import HeldOutFaces, Validation
 
 # --- Paths ---
 TRAIN_DIR = Path(__file__).parent / "samples"  # one folder per identity; VGGFace2: README
 VALIDATION_DIR = None  # folder of other identities; None holds out some of TRAIN_DIR
 HELD_OUT_IDENTITIES = 8  # of TRAIN_DIR, the last by name, if VALIDATION_DIR is None (ours)
-FACENET_WEIGHTS = EMBEDDED_WEIGHTS  # or the path of facenet_keras.h5 (original); others: README
+IDENTITY_LEVEL = None  # folder of a person: None the one that a face lies in, 1 the topmost, ...
+FACENET_WEIGHTS = (
+    EMBEDDED_WEIGHTS  # or the path of facenet_keras.h5 (original); others: facenet/README.md
+)
 FACENET_INPUT = "auto"  # how FaceNet's faces are standardised; "auto" goes by the weight file
 OUTPUT_DIR = "output"  # everything a run writes
 
 # --- Images ---
 IMAGE_SIZE = 128  # pixels, height and width; a multiple of 128 (paper)
-LOW_RESOLUTIONS = data.LOW_RESOLUTIONS  # (height, width), one drawn for each face (original)
+LOW_RESOLUTIONS = (  # (height, width) in pixels, one drawn for each face, all as likely (original)
+    *((7, 6), (11, 8), (14, 12), (16, 12), (16, 14)),
+    *((16, 16), (18, 16), (21, 15), (32, 32), (112, 96)),
+)
 ANTIALIAS = True  # reduce as a camera does; False restores the original's aliasing (ours)
 SMALLEST_CROP = 0.92  # training squares are drawn with this to 1 times the largest side (ours)
 MIRROR = True  # mirror half of the training faces (ours)
@@ -157,28 +162,25 @@ def main():
     Raises:
         Mistake, OSError: one line that names the constant or path to change; every checkpoint
             written before stays usable.
-        Stopped: Ctrl-C or SIGTERM came; the run is saved and can go on.
+        Stopped: a signal came; the run is saved and can go on.
     """
     constants = check(globals())
     precision, device = use_hardware(PRECISION)
     devices = Devices(BATCH_SIZE, precision, XLA)
-    if devices.is_chief:
-        make_writable(OUTPUT_DIR)  # before anything that takes long
-    with StopSignals(devices.share_signal) as stop:
-        training_list, held_out_list = split_faces(TRAIN_DIR, VALIDATION_DIR, HELD_OUT_IDENTITIES)
+    with claimed(constants["OUTPUT_DIR"], devices), StopSignals(devices.share_signal) as stop:
+        folders = constants["TRAIN_DIR"], constants["VALIDATION_DIR"]
+        training_list, held_out_list = split_faces(*folders, HELD_OUT_IDENTITIES, IDENTITY_LEVEL)
         degradation = {"low_resolutions": LOW_RESOLUTIONS, "antialias": ANTIALIAS}
         augmentation = {"smallest_crop": SMALLEST_CROP, "mirror": MIRROR, "seed": SEED}
-        faces = data.TrainingFaces(
-            training_list, BATCH_SIZE, IMAGE_SIZE, **degradation, **augmentation
-        )
+        faces = TrainingFaces(training_list, BATCH_SIZE, IMAGE_SIZE, **degradation, **augmentation)
         schedule = schedule_of(constants, faces.steps_per_epoch)
 
         with devices.scope():
-            facenet = FaceNet(FACENET_WEIGHTS, FACENET_INPUT)
+            facenet = FaceNet(constants["FACENET_WEIGHTS"], FACENET_INPUT)
             unet = build_unet(IMAGE_SIZE, SEED)
             recipe = recipe_of(constants, precision, facenet, unet, training_list)
             if START_WEIGHTS is not None:
-                take_weights(unet, START_WEIGHTS)
+                take_weights(unet, constants["START_WEIGHTS"])
             elif START_FROM_INPUT:
                 start_from_input(unet)
             unet = devices.fit(unet)
@@ -186,37 +188,24 @@ def main():
             optimizer = devices.build(keras.optimizers.Adam(learning_rate, ADAM_BETA_1), unet)
         identity = IdentityView(facenet, IMAGE_SIZE, LOW_RESOLUTIONS, IDENTITY_BLUR)
         weights = {"pixel_weight": PIXEL_WEIGHT, "embedding_weight": EMBEDDING_WEIGHT}
-        step_fn = devices.distribute(
-            functools.partial(train_step, unet, identity, optimizer, **weights)
-        )
+        step = functools.partial(train_step, unet, identity, optimizer, **weights)
 
-        held_out = HeldOutFaces(
-            held_out_list, IMAGE_SIZE, facenet, identity, faces.unreadable, **degradation
-        )
-        run = Run(
-            OUTPUT_DIR,
-            unet,
-            optimizer,
-            schedule,
-            held_out.take(VALIDATION_FACES),
-            weights,
-            (SAMPLE_FACES, SAMPLE_RESOLUTIONS),
-            recipe,
-            faces.unreadable,
-            devices,
-        )
+        embedders, unreadable = (facenet, identity), faces.unreadable
+        held_out = HeldOutFaces(held_out_list, IMAGE_SIZE, *embedders, unreadable, **degradation)
+        samples = SAMPLE_FACES, SAMPLE_RESOLUTIONS
+        validation = Validation(held_out.take(VALIDATION_FACES), weights, *samples)
+        output = constants["OUTPUT_DIR"], devices
+        run = Run(*output, unet, optimizer, schedule, validation, recipe, faces)
         run.restore(CONTINUE_WITH_CHANGES)
-        device += devices.description
-        run.begin(constants, device, facenet.description, training_list, held_out_list)
-        try:
-            train(run, faces.batches(run.step, devices.worker, devices.workers), step_fn, stop)
-            run.report(held_out, REPORT_FACES, stop.watch)
+        lists = training_list, held_out_list
+        run.begin(constants, device + devices.description, facenet.description, *lists)
+        with run.saved_if_stopped():
+            batches = faces.batches(run.step, devices.worker, devices.workers)
+            train(run, batches, devices.distribute(step), stop)
+            if devices.is_chief:
+                run.report(held_out.take(REPORT_FACES), stop.watch)
             if devices.workers > 1:  # the others wait for the chief
                 stop.check()
-        except Stopped:
-            run.save()
-            print(f"Stopped after step {run.step}; the same command goes on from there.")
-            raise
 
 
 if __name__ == "__main__":

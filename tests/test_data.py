@@ -126,3 +126,9 @@ def test_only_unreadable_files_are_an_error_that_says_so(tmp_path):
 def test_a_batch_larger_than_the_data_names_the_constant(face_folder):
     with pytest.raises(Mistake, match="BATCH_SIZE to at most 16"):
         TrainingFaces(find_faces(face_folder), 17)
+
+
+def test_training_draws_the_ten_sizes_of_the_original():
+    import train
+
+    assert train.LOW_RESOLUTIONS == data.LOW_RESOLUTIONS

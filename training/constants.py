@@ -16,12 +16,14 @@ from errors import (
     optional,
     sizes,
 )
+from files import check_apart
 from imaging.lists import fingerprint
 from model import DOWNSAMPLING, ENCODER, LEAST_FILTERS
 
 # What shapes a training: with another value it is another training.
 SHAPING = {
     "HELD_OUT_IDENTITIES": integer(1),
+    "IDENTITY_LEVEL": optional(integer(1)),
     "IMAGE_SIZE": (
         lambda v: type(v) is int and v >= DOWNSAMPLING and v % DOWNSAMPLING == 0,
         "128, 256, ...",
@@ -42,6 +44,11 @@ SHAPING = {
     "EMBEDDING_WEIGHT": number(0),
     "IDENTITY_BLUR": number(0, 100),
 }
+# Of these, what the loss on held-out faces depends on besides the network.
+MEASURING = (
+    *("IMAGE_SIZE", "LOW_RESOLUTIONS", "ANTIALIAS", "PIXEL_WEIGHT", "EMBEDDING_WEIGHT"),
+    *("IDENTITY_BLUR", "FaceNet"),
+)
 # What may differ when a run goes on: it does not touch what is learned, or what it stands for is
 # compared instead (the faces, the weights, the number format).
 RESUMABLE = {
@@ -74,6 +81,9 @@ def check(namespace):
         Mistake: a value cannot work; the message names the constant.
     """
     constants = check_constants(namespace, RESUMABLE | SHAPING)
+    for name in ("TRAIN_DIR", "VALIDATION_DIR"):
+        if constants[name] is not None:
+            check_apart("OUTPUT_DIR", constants["OUTPUT_DIR"], name, constants[name])
     if constants["START_FROM_INPUT"] and ENCODER[0][0] < LEAST_FILTERS:
         raise Mistake(
             f"START_FROM_INPUT must be False if ENCODER in model.py begins with fewer than "

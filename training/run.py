@@ -1,22 +1,39 @@
 """A training's output folder: what is validated, drawn, logged and saved, and how it goes on."""
 
+import contextlib
 import json
 import time
 from pathlib import Path
 
-import numpy as np
 import tensorflow as tf
 
-from data import to_pixels
 from errors import Mistake
-from files import make_writable
-from imaging.sheets import sample_sheet
-from metrics import in_batches
-from trained_networks import CONFIG, save_network, write_config, write_people
+from files import locked, make_writable, whole
+from trained_networks import BEST, CONFIG, FILE_NAME, save_network, write_config, write_people
 from training.checkpoints import list_checkpoints, load_newest_checkpoint, save_checkpoint
+from training.constants import MEASURING
 from training.curves import save_curves
 from training.history import StepLog, append_rows, cut_after, set_aside
-from training.validation import mean_loss, quality_rows, quality_table
+from training.signals import Stopped
+from training.validation import quality_table
+
+
+@contextlib.contextmanager
+def claimed(folder, devices):
+    """Keep an output folder for this training alone, from before anything that takes long.
+
+    Args:
+        folder: `OUTPUT_DIR`, which is created.
+        devices: `Devices`; only the chief writes.
+
+    Raises:
+        Mistake: the folder cannot be written to, or another training has it.
+    """
+    with contextlib.ExitStack() as stack:
+        if devices.is_chief:
+            make_writable(folder)
+            stack.enter_context(locked(Path(folder)))
+        yield
 
 
 class Run:
@@ -30,31 +47,19 @@ class Run:
     """
 
     def __init__(
-        self,
-        folder,
-        unet,
-        optimizer,
-        schedule,
-        held_out,
-        loss_weights,
-        samples,
-        recipe,
-        unreadable,
-        devices,
+        self, folder, devices, unet, optimizer, schedule, validation, recipe, training_faces
     ):
         """Start at step 0 in a folder, which is created.
 
         Args:
             folder: output folder.
+            devices: `Devices`; only the chief validates, draws and writes.
             unet: `keras.Model` to train.
             optimizer: built optimizer of `unet`.
             schedule: `Schedule`.
-            held_out: `HeldOut` faces to validate on.
-            loss_weights: those of `losses.total_loss`, to tell which epoch is best.
-            samples: (number of held-out faces, (height, width) pairs) on a sample sheet.
+            validation: `Validation`.
             recipe: see `training.constants.recipe_of`.
-            unreadable: `Unreadable`, growing as files turn out to be damaged.
-            devices: `Devices`; only the chief validates, draws and writes.
+            training_faces: `TrainingFaces`, whose `unreadable` files are named.
 
         Raises:
             Mistake: the folder cannot be written to.
@@ -62,15 +67,13 @@ class Run:
         self.folder = Path(folder)
         self.step = 0
         self.schedule = schedule
-        self._unet = unet
-        self._optimizer = optimizer
-        self._held_out = held_out
-        self._loss_weights = loss_weights
-        self._samples = samples
-        self._recipe = json.loads(json.dumps(recipe))
-        self._unreadable = unreadable
         self._devices = devices
         self._is_chief = devices.is_chief
+        self._unet = unet
+        self._optimizer = optimizer
+        self._validation = validation
+        self._recipe = json.loads(json.dumps(recipe))
+        self._faces = training_faces
         self._validated_step = self._drawn_step = self._saved_step = 0
         self._saved_at = time.monotonic()
         self._best_loss = float("inf")
@@ -87,7 +90,17 @@ class Run:
         """The epoch of the last step, counted from 1."""
         return max(0, self.step - 1) // self.schedule.steps_per_epoch + 1
 
-    # --- Going on ---
+    @property
+    def _best_of(self):
+        """What the best loss was measured on, and how: only then two can be compared."""
+        return [self._validation.fingerprint, *(self._recipe[name] for name in MEASURING)]
+
+    @property
+    def _variables(self):
+        """All that training changes: weights, batch statistics, dropout seeds, Adam's slots."""
+        return [*self._unet.variables, *self._optimizer.variables]
+
+    # --- Beginning and going on ---
 
     def restore(self, allow_changes=False):
         """Go back to the newest whole checkpoint, if there is one.
@@ -97,7 +110,7 @@ class Run:
 
         Raises:
             Mistake: see `load_newest_checkpoint`; or the checkpoint belongs to a training with
-                other constants.
+                other constants; or with these, nothing is left to do.
         """
         checkpoint = load_newest_checkpoint(self.folder / "checkpoints")
         if checkpoint is not None:
@@ -121,40 +134,33 @@ class Run:
             )
         for change in changes:
             print(f"Since the checkpoint, {change}")
-        checkpoint.assign(self._variables)
-        self.step, self._validated_step = record["step"], record["validated_step"]
-        before_per_epoch = record.get("steps_per_epoch", self.schedule.steps_per_epoch)
-        if before_per_epoch != self.schedule.steps_per_epoch:
-            # What counts is how much was seen of the faces; a step may mean another number now.
-            scale = self.schedule.steps_per_epoch / before_per_epoch
-            self._renumber(round(self.step * scale), round(self._validated_step * scale))
+        per_epoch = record.get("steps_per_epoch", self.schedule.steps_per_epoch)
+        # What counts is how much was seen of the faces; a step may mean another number of them now.
+        scale = self.schedule.steps_per_epoch / per_epoch
+        self.step = round(record["step"] * scale)
+        self._validated_step = round(record["validated_step"] * scale)
         if changes and self.step >= self.schedule.total_steps:
-            epochs = record["step"] / before_per_epoch
             raise Mistake(
-                f"the training in {self.folder} has done {epochs:g} epochs, so with EPOCHS = "
-                f"{self.schedule.epochs} nothing is left to do: raise EPOCHS, or begin anew from "
-                "its network with START_WEIGHTS and another OUTPUT_DIR"
+                f"the training in {self.folder} has done {record['step'] / per_epoch:g} epochs, so "
+                f"with EPOCHS = {self.schedule.epochs} nothing is left to do: raise EPOCHS, or "
+                "begin anew from its network with START_WEIGHTS and another OUTPUT_DIR"
             )
-        self._saved_step = self._drawn_step = self.step
+        checkpoint.assign(self._variables)
         if record.get("best_of") == self._best_of:
             self._best_loss = record["best_loss"]  # else it cannot be compared
+        self._saved_step = self._drawn_step = self.step
+        if scale != 1:
+            self._renumber(record["step"])
 
-    def _renumber(self, step, validated_step):
-        """Go on at another number of a step; what was written under the old ones moves aside."""
-        print(f"What step {self.step} was is step {step} with this number of steps per epoch")
-        self.step, self._validated_step = step, validated_step
+    def _renumber(self, step):
+        """Give what was step `step` its new number; what was written before moves aside."""
+        print(f"Step {step} of before is step {self.step} now: an epoch has other steps")
         optimizer = getattr(self._optimizer, "inner_optimizer", self._optimizer)
-        optimizer.iterations.assign(step)
+        optimizer.iterations.assign(self.step)
         if self._is_chief:
             for name in ("history.csv", "validation.csv"):
                 set_aside(self.folder / name)
-            self._saved_step = -1
-            self.save(others=0)
-
-    @property
-    def _best_of(self):
-        """What the best loss was measured on, and how: only then two can be compared."""
-        return [self._held_out.fingerprint, self._loss_weights]
+            self.save(keep=1)
 
     def begin(self, constants, device, facenet, training_list, held_out_list):
         """Check that all workers are about to do the same; write and print what makes the run.
@@ -163,8 +169,8 @@ class Run:
             constants: {name: value} of `train.py`.
             device: a line about the hardware.
             facenet: a line about the FaceNet of the loss.
-            training_list: `FaceList` of the faces to train on, kept as `write_people` says.
-            held_out_list: `FaceList` of the others.
+            training_list: `FaceList`.
+            held_out_list: `FaceList`.
 
         Raises:
             Mistake: another worker has other constants, faces or another step.
@@ -172,7 +178,7 @@ class Run:
         self._devices.check_alike({"step": self.step, **self._recipe})
         if self._is_chief:
             write_config(self.folder / CONFIG, constants, self._recipe, device)
-            write_people(self.folder, training_list, constants.get("START_WEIGHTS"))
+            write_people(self.folder, training_list, constants["START_WEIGHTS"])
         parameters, precision = self._unet.count_params(), self._recipe["precision"]
         print(
             f"U-Net    {parameters:,} parameters, computing in {precision}\n"
@@ -183,15 +189,14 @@ class Run:
             flush=True,
         )
 
-    def save(self, others=None):
+    def save(self, keep=None):
         """Write a checkpoint, see `save_checkpoint`, and the list of unreadable files.
 
         Args:
-            others: number of older checkpoints to keep; None for what the schedule says.
+            keep: number of newest checkpoints to keep; None for what the schedule says.
         """
         if not self._is_chief:
             return
-        keep = self.schedule.keep_checkpoints if others is None else others + 1
         self.flush()
         record = {
             "step": self.step,
@@ -201,14 +206,20 @@ class Run:
             "best_of": self._best_of,
             "recipe": self._recipe,
         }
+        keep = keep or self.schedule.keep_checkpoints
         save_checkpoint(self.folder / "checkpoints", self.step, self._variables, record, keep)
         self._saved_step, self._saved_at = self.step, time.monotonic()
-        self._unreadable.write(self.folder / "unreadable.txt")
+        self._faces.unreadable.write(self.folder / "unreadable.txt")
 
-    @property
-    def _variables(self):
-        """All that training changes: weights, batch statistics, dropout seeds, Adam's slots."""
-        return [*self._unet.variables, *self._optimizer.variables]
+    @contextlib.contextmanager
+    def saved_if_stopped(self):
+        """Save where a signal stopped the training; the same command goes on from there."""
+        try:
+            yield
+        except Stopped:
+            self.save()
+            print(f"Stopped after step {self.step}; the same command goes on from there.")
+            raise
 
     # --- What is done between steps ---
 
@@ -271,9 +282,7 @@ class Run:
         Args:
             watch: see `catch_up`.
         """
-        quality = dict(watch(self._held_out.measure(self.super_resolve)))
-        rows = quality_rows(self._held_out.bicubic, quality)
-        loss = mean_loss(quality, **self._loss_weights)
+        rows, loss = self._validation.measure(self.super_resolve, watch)
         append_rows(self.folder / "validation.csv", [{"step": self.step, **row} for row in rows])
         self.log.scalars(self.step, {"validation/total": loss})
         for row in rows:
@@ -283,42 +292,29 @@ class Run:
         self.log.show()
         if loss < self._best_loss:
             self._best_loss = loss
-            save_network(self._unet, self.folder / "checkpoints" / "best.keras")
+            save_network(self._unet, self.folder / BEST)
         self._validated_step = self.step
 
     def draw(self):
         """Write the sample sheet of this step and the curves so far."""
-        hr_faces, (count, low_resolutions) = self._held_out.hr_faces, self._samples
-        chosen = np.linspace(0, len(hr_faces) - 1, min(count, len(hr_faces))).astype(int)
-        columns = []
-        for size in low_resolutions:
-            lr_faces = self._held_out.lr_faces(size)[chosen]
-            sr_faces = in_batches(self.super_resolve, lr_faces)
-            group = f"{size[0]}x{size[1]}"
-            columns.append((group, "bicubic", to_pixels(lr_faces).numpy()))
-            columns.append((group, "SR", to_pixels(sr_faces).numpy()))
-        group = "x".join(map(str, hr_faces.shape[1:3]))
-        columns.append((group, "HR", to_pixels(hr_faces[chosen]).numpy()))
-        sheet = sample_sheet(columns, f"IPU-Net, held-out faces, step {self.step}")
+        title = f"IPU-Net, held-out faces, step {self.step}"
+        sheet = self._validation.draw(self.super_resolve, title)
         sheet.save(self.folder / "samples" / f"step_{self.step:08d}.png")
         save_curves(self.folder)
         self._drawn_step = self.step
 
-    def report(self, held_out, count, watch):
+    def report(self, held_out, watch):
         """Save the trained network, and measure it at every low resolution.
 
         Args:
-            held_out: `HeldOutFaces`.
-            count: number of faces to measure.
+            held_out: `HeldOut` faces.
             watch: see `catch_up`.
         """
-        if not self._is_chief:
-            return
-        held_out = held_out.take(count)
-        save_network(self._unet, self.folder / "model.keras")
+        save_network(self._unet, self.folder / FILE_NAME)
         quality = dict(watch(held_out.measure(self.super_resolve)))
         table = quality_table(held_out, quality)
-        (self.folder / "report.md").write_text(table + "\n")
+        with whole(self.folder / "report.md") as unfinished:
+            unfinished.write_text(table + "\n")
         print(f"\n{table}\n")
-        if count := self._unreadable.write(self.folder / "unreadable.txt"):
+        if count := self._faces.unreadable.write(self.folder / "unreadable.txt"):
             print(f"{count} unreadable files, named in {self.folder / 'unreadable.txt'}")

@@ -7,8 +7,9 @@ import numpy as np
 import tensorflow as tf
 
 import losses
-from data import degrade, to_faces
+from data import degrade, to_faces, to_pixels
 from imaging.lists import load_faces
+from imaging.sheets import sample_sheet
 from metrics import (
     BICUBIC,
     SR,
@@ -115,6 +116,58 @@ class HeldOut:
             return self._identity(batch, tf.tile([size], (len(batch), 1)))
 
         return in_batches(embed, faces)
+
+
+class Validation:
+    """What a training does with some held-out faces: measures them, and shows some of them.
+
+    Attributes:
+        fingerprint: a line that tells the faces measured from others.
+    """
+
+    def __init__(self, held_out, loss_weights, sample_faces, sample_resolutions):
+        """Choose the faces of the sample sheets.
+
+        Args:
+            held_out: `HeldOut`.
+            loss_weights: those of `losses.total_loss`.
+            sample_faces: number of faces on a sample sheet.
+            sample_resolutions: (height, width) pairs in pixels on a sample sheet.
+        """
+        self.fingerprint = held_out.fingerprint
+        self._held_out = held_out
+        self._loss_weights = loss_weights
+        count = min(sample_faces, len(held_out.hr_faces))
+        self._chosen = np.linspace(0, len(held_out.hr_faces) - 1, count).astype(int)
+        self._sample_resolutions = sample_resolutions
+
+    def measure(self, super_resolve, watch):
+        """Measure a network at every low resolution.
+
+        Args:
+            super_resolve: function from lr_faces to sr_faces, both float32 (B, H, W, 3).
+            watch: wraps the iterable of results, size by size; it may raise to stop in between.
+
+        Returns:
+            (rows, loss): see `quality_rows` and `mean_loss`.
+        """
+        quality = dict(watch(self._held_out.measure(super_resolve)))
+        rows = quality_rows(self._held_out.bicubic, quality)
+        return rows, mean_loss(quality, **self._loss_weights)
+
+    def draw(self, super_resolve, title):
+        """Return a sample sheet, `PIL.Image.Image`: bicubic beside SR at some sizes, then HR."""
+        hr_faces = self._held_out.hr_faces[self._chosen]
+        columns = []
+        for size in self._sample_resolutions:
+            lr_faces = self._held_out.lr_faces(size)[self._chosen]
+            sr_faces = in_batches(super_resolve, lr_faces)
+            group = f"{size[0]}x{size[1]}"
+            columns.append((group, "bicubic", to_pixels(lr_faces).numpy()))
+            columns.append((group, "SR", to_pixels(sr_faces).numpy()))
+        group = "x".join(map(str, hr_faces.shape[1:3]))
+        columns.append((group, "HR", to_pixels(hr_faces).numpy()))
+        return sample_sheet(columns, title)
 
 
 def mean_loss(quality, pixel_weight, embedding_weight):

@@ -40,7 +40,7 @@ class Project:
             SAMPLE_FACES=2,
             SAMPLE_RESOLUTIONS=((7, 6), (16, 12)),
         )
-        self.edit("data.py", LOW_RESOLUTIONS=((7, 6), (16, 12)))
+        self.edit("train.py", LOW_RESOLUTIONS=((7, 6), (16, 12)))
 
     def edit(self, file, **constants):
         path = self.folder / file
