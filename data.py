@@ -9,9 +9,11 @@ import functools
 
 import numpy as np
 import tensorflow as tf
+from keras import ops
 
 from errors import Mistake
 from imaging.pictures import crop_and_resize, read_pixels
+from imaging.resampling import bicubic_matrix
 from imaging.unreadable import Unreadable
 
 # (height, width) in pixels of the low-resolution faces, each as likely as the others (original).
@@ -29,39 +31,123 @@ LOW_RESOLUTIONS = (
 )
 
 
-# --- Degradation -----------------------------------------------------------------------------
+# --- Value ranges ----------------------------------------------------------------------------
 
 
 def to_faces(pixels):
     """Scale uint8 pixels in [0, 255] to float32 faces in [-1, 1]."""
-    return tf.cast(pixels, tf.float32) / 127.5 - 1.0
+    return ops.cast(pixels, "float32") / 127.5 - 1.0
 
 
 def to_pixels(faces):
     """Round float32 faces in [-1, 1] to uint8 pixels in [0, 255]: the inverse of `to_faces`."""
-    return tf.cast(tf.round((tf.clip_by_value(faces, -1.0, 1.0) + 1.0) * 127.5), tf.uint8)
+    return ops.cast(ops.round((ops.clip(faces, -1.0, 1.0) + 1.0) * 127.5), "uint8")
 
 
-def degrade(hr_faces, low_resolution, antialias=True):
-    """Reduce faces bicubically to a low resolution and enlarge them again.
+# --- Degradation and its other half, the correction ------------------------------------------
 
-    The one degradation of this repository: training, evaluation and inference all call it.
-    Bicubic kernels overshoot at edges, so both results are clipped to the range of a picture.
+
+class Degradation:
+    """The one degradation of this repository: training, evaluation and inference all call it.
+
+    Bicubic reduction and enlargement and the correction are matrix products, an axis at a time, so
+    that every face of a batch can have its own low resolution, on every device and backend.
+    """
+
+    def __init__(
+        self, image_size, low_resolutions, antialias=True, eight_bits=True, consistent=True
+    ):
+        """Compute the matrices of all low resolutions.
+
+        Args:
+            image_size: height and width S of the faces in pixels.
+            low_resolutions: (height, width) pairs in pixels that may occur; for others, all that
+                is returned is NaN.
+            antialias: whether the reduction averages over the pixels it drops, as a camera does.
+                False restores the original code.
+            eight_bits: whether low-resolution faces are rounded to 8 bits, as pictures are. False
+                restores the original code.
+            consistent: whether `correct` does anything. False restores the original code.
+        """
+        self.consistent = consistent
+        self._eight_bits = eight_bits
+        sides = sorted({side for size in low_resolutions for side in size})
+        longest = sides[-1]
+        self._place = np.full(longest + 1, len(sides), np.int32)  # of a side in the tables
+        self._place[sides] = range(len(sides))
+        # Padded with zeros to the longest side; the last place is that of sides not foreseen.
+        self._reducing = np.zeros((len(sides) + 1, longest, image_size), np.float32)
+        self._enlarging = np.zeros((len(sides) + 1, image_size, longest), np.float32)
+        for place, side in enumerate(sides):
+            self._reducing[place, :side] = bicubic_matrix(side, image_size, antialias)
+            self._enlarging[place, :, :side] = bicubic_matrix(image_size, side)
+        self._reducing[-1] = self._enlarging[-1] = np.nan
+        self._blurring = self._enlarging @ self._reducing
+
+    def __call__(self, hr_faces, low_resolutions):
+        """Reduce faces bicubically to low resolutions and enlarge them again.
+
+        Bicubic kernels overshoot at edges, so both results are clipped to the range of a picture.
+
+        Args:
+            hr_faces: float32 (B, S, S, 3) in [-1, 1].
+            low_resolutions: int32 (B, 2), height and width in pixels for each face.
+
+        Returns:
+            lr_faces, float32 (B, S, S, 3) in [-1, 1].
+        """
+        small = self._resized(self._reducing, hr_faces, low_resolutions)
+        small = ops.clip(small, -1.0, 1.0)
+        if self._eight_bits:
+            small = ops.round((small + 1.0) * 127.5) / 127.5 - 1.0
+        return ops.clip(self._resized(self._enlarging, small, low_resolutions), -1.0, 1.0)
+
+    def correct(self, sr_faces, lr_faces, low_resolutions):
+        """Add to SR faces what their own reduction lacks of the low-resolution faces (ours).
+
+        One step of back-projection (Irani and Peleg 1991): what the input says of a face is kept;
+        the network decides what it leaves open.
+
+        Args:
+            sr_faces: float32 (B, S, S, 3) in [-1, 1], what a network made of `lr_faces`.
+            lr_faces: float32 (B, S, S, 3) in [-1, 1], enlarged from the low resolution.
+            low_resolutions: int32 (B, 2), height and width in pixels that those came from.
+
+        Returns:
+            sr_faces, float32 (B, S, S, 3) in [-1, 1].
+        """
+        if not self.consistent:
+            return sr_faces
+        seen = self._resized(self._blurring, sr_faces, low_resolutions)
+        return ops.clip(sr_faces + lr_faces - seen, -1.0, 1.0)
+
+    def _resized(self, matrices, faces, low_resolutions):
+        places = ops.take(self._place, low_resolutions)
+        return resized(faces, *(ops.take(matrices, places[:, axis], axis=0) for axis in range(2)))
+
+
+def resized(faces, rows, columns):
+    """Resize faces (B, H, W, C) by matrices (B, H', H) and (B, W', W) of their own."""
+    faces = ops.einsum("boh,bhwc->bowc", rows, faces)
+    return ops.einsum("bow,bhwc->bhoc", columns, faces)
+
+
+def degrade(hr_faces, low_resolution, antialias=True, eight_bits=True):
+    """Degrade faces to one low resolution, as `Degradation` does.
 
     Args:
-        hr_faces: float32 (H, W, 3) or (B, H, W, 3) in [-1, 1].
-        low_resolution: (height, width) in pixels, integers or an int32 tensor of shape (2,).
-        antialias: whether the reduction averages over the pixels it drops, as a camera does.
-            False restores the original code.
+        hr_faces: float32 (S, S, 3) or (B, S, S, 3) in [-1, 1].
+        low_resolution: (height, width) in pixels.
+        antialias: see `Degradation`.
+        eight_bits: see `Degradation`.
 
     Returns:
         lr_faces, float32 in [-1, 1], of the shape of `hr_faces`.
     """
-    size = tf.shape(hr_faces)[-3:-1]
-    small = tf.image.resize(hr_faces, low_resolution, "bicubic", antialias=antialias)
-    small = tf.clip_by_value(small, -1.0, 1.0)
-    lr_faces = tf.clip_by_value(tf.image.resize(small, size, "bicubic"), -1.0, 1.0)
-    return tf.ensure_shape(lr_faces, hr_faces.shape)
+    degradation = Degradation(hr_faces.shape[-2], [low_resolution], antialias, eight_bits)
+    faces = ops.reshape(hr_faces, (-1, *hr_faces.shape[-3:]))
+    lr_faces = degradation(faces, np.tile(np.int32([low_resolution]), (len(faces), 1)))
+    return ops.reshape(lr_faces, hr_faces.shape)
 
 
 # --- Batches ---------------------------------------------------------------------------------
@@ -89,7 +175,6 @@ class TrainingFaces:
         batch_size,
         image_size=128,
         low_resolutions=LOW_RESOLUTIONS,
-        antialias=True,
         smallest_crop=1.0,
         mirror=False,
         seed=0,
@@ -101,7 +186,6 @@ class TrainingFaces:
             batch_size: faces per batch.
             image_size: height and width of a face in pixels.
             low_resolutions: (height, width) pairs, drawn uniformly, one per face and epoch.
-            antialias: see `degrade`.
             smallest_crop: see `crop_and_resize`.
             mirror: see `crop_and_resize`.
             seed: integer at least 0 that fixes every random choice.
@@ -118,7 +202,6 @@ class TrainingFaces:
         self.batch_size = batch_size
         self.image_size = image_size
         self.low_resolutions = np.array(low_resolutions, np.int32)
-        self.antialias = antialias
         self.smallest_crop = smallest_crop
         self.mirror = mirror
         self.seed = seed
@@ -136,20 +219,18 @@ class TrainingFaces:
             parts: number of equal parts; it divides the batch size.
 
         Returns:
-            `tf.data.Dataset` of (lr_faces, hr_faces, low_resolutions): twice float32
-            (B, size, size, 3), and int32 (B, 2), the height and width of each face in pixels;
-            B is the batch size divided by `parts`.
+            `tf.data.Dataset` of (hr_pixels, low_resolutions): uint8 (B, size, size, 3), and int32
+            (B, 2), the height and width in pixels that each face is to be reduced to; B is the
+            batch size divided by `parts`.
         """
         size = self.image_size
 
-        def face_pair(position):
+        def face(position):
             # stateful=False: the same position always gives the same face.
             pixels, low_resolution = tf.numpy_function(
                 self._draw, [position], (tf.uint8, tf.int32), stateful=False
             )
-            hr_face = to_faces(tf.ensure_shape(pixels, (size, size, 3)))
-            low_resolution = tf.ensure_shape(low_resolution, (2,))
-            return degrade(hr_face, low_resolution, self.antialias), hr_face, low_resolution
+            return tf.ensure_shape(pixels, (size, size, 3)), tf.ensure_shape(low_resolution, (2,))
 
         count = self.batch_size // parts
 
@@ -160,7 +241,7 @@ class TrainingFaces:
         return (
             tf.data.Dataset.range(first_step, np.iinfo(np.int64).max)
             .flat_map(positions)
-            .map(face_pair, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
+            .map(face, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
             .batch(count, drop_remainder=True)
             .prefetch(tf.data.AUTOTUNE)
         )

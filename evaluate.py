@@ -54,7 +54,7 @@ def main():
     print(f"Network  {network}")
     sizes = choose_sizes(chosen.SIZES, training)
     _, device = use_hardware("float32")
-    restorer = Restorer(load_network(network), training["ANTIALIAS"])
+    restorer = Restorer(load_network(network), sizes, training)
     recognisers = find_recognisers(training, recipe, chosen.UNSEEN_RECOGNISER, chosen.FACE_BOX)
     judges = [recogniser.name for recogniser in recognisers]
 
@@ -73,9 +73,7 @@ def main():
     print(f"Faces    {conditions}")
 
     # Results
-    versions = measure_faces(
-        faces.pixels, sizes, restorer.super_resolve, recognisers, training["ANTIALIAS"]
-    )
+    versions = measure_faces(faces.pixels, sizes, restorer, recognisers)
     outcomes = judge(versions, judges, faces.identities, pairs)
     rows = table_rows(outcomes)
     # The judge of groups is the unseen recogniser, if there is one.

@@ -8,8 +8,6 @@ import tensorflow as tf
 from sklearn.metrics.pairwise import paired_cosine_distances
 from sklearn.preprocessing import normalize
 
-from data import degrade
-
 BATCH_SIZE = 16  # faces per inference batch; it changes memory and speed, never a result
 # Of a face that differs from HR only by rounding to 8 bits: a mean squared error of 1/12 level.
 MOST_PSNR = np.float32(10 * math.log10(12 * 255**2))
@@ -37,24 +35,25 @@ class PerFace:
     embeddings: dict
 
 
-def measure(hr_faces, low_resolutions, methods, embedders, antialias=True):
+def measure(hr_faces, low_resolutions, methods, embedders, degradation):
     """Degrade faces, restore and measure them, one low resolution after the other.
 
     Args:
         hr_faces: float32 (N, H, W, 3) in [-1, 1].
         low_resolutions: (height, width) pairs in pixels.
-        methods: {name: function from lr_faces to faces, both float32 (B, H, W, 3)}; None for a
-            function leaves the lr_faces, which are enlarged bicubically, as they are.
+        methods: {name: function from (lr_faces, low_resolutions) to faces, float32 (B, H, W, 3)
+            and int32 (B, 2)}; None for a function leaves the lr_faces, which are enlarged
+            bicubically, as they are.
         embedders: {name: function from (faces, low_resolution) to embeddings (N, E)}.
-        antialias: see `data.degrade`.
+        degradation: `data.Degradation` of these low resolutions.
 
     Yields:
         (low resolution, name of the method, `PerFace`).
     """
     for size in low_resolutions:
-        lr_faces = degrade(hr_faces, size, antialias).numpy()
+        lr_faces = in_batches(at_size(degradation, size), hr_faces)
         for method, restore in methods.items():
-            faces = lr_faces if restore is None else in_batches(restore, lr_faces)
+            faces = lr_faces if restore is None else in_batches(at_size(restore, size), lr_faces)
             psnr, ssim = picture_quality(faces, hr_faces)
             difference = faces - hr_faces
             embeddings = {name: embed(faces, size) for name, embed in embedders.items()}
@@ -132,6 +131,11 @@ def known_mean(values):
     """Return the mean of the numbers among some values, NaN if there is none."""
     known = np.asarray(values)[~np.isnan(values)]
     return float(known.mean()) if len(known) else float("nan")
+
+
+def at_size(function, low_resolution):
+    """Return a function of faces and low resolutions as one of faces alone, all of one size."""
+    return lambda faces: function(faces, tf.tile([low_resolution], (len(faces), 1)))
 
 
 def in_batches(function, faces):

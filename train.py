@@ -15,7 +15,7 @@ import tensorflow as tf
 
 import losses
 from console.progress import progress
-from data import TrainingFaces
+from data import Degradation, TrainingFaces, to_faces
 from errors import tell
 from facenet import EMBEDDED_WEIGHTS, FaceNet
 from imaging.lists import split_faces
@@ -44,6 +44,7 @@ LOW_RESOLUTIONS = (  # (height, width) in pixels, one drawn for each face, all a
     *((7, 6), (11, 8), (14, 12), (16, 12), (16, 14)),
     *((16, 16), (18, 16), (21, 15), (32, 32), (112, 96)),
 )
+EIGHT_BITS = True  # low-resolution faces are 8-bit pictures; False restores the original (ours)
 ANTIALIAS = True  # reduce as a camera does; False restores the original's aliasing (ours)
 SMALLEST_CROP = 0.92  # training squares are drawn with this to 1 times the largest side (ours)
 MIRROR = True  # mirror half of the training faces (ours)
@@ -54,6 +55,7 @@ BATCH_SIZE = 4  # faces per step, of all devices together; few for many steps; o
 LEARNING_RATE = 2e-4  # of Adam, at the start (original)
 COSINE_DECAY = True  # from LEARNING_RATE to 0; False keeps it constant, as the original (ours)
 ADAM_BETA_1 = 0.5  # (original)
+CONSISTENT = True  # correct SR faces by what the input says; False restores the original (ours)
 START_FROM_INPUT = True  # the untrained network returns its input; original: noise (ours)
 START_WEIGHTS = None  # or the .keras file of a trained network, to begin from it (ours)
 SEED = 0  # of weights, dropout, order and degradation: the same seed, the same run
@@ -83,25 +85,35 @@ CONTINUE_WITH_CHANGES = False  # let a run go on although constants were changed
 
 
 def train_step(
-    unet, identity, optimizer, lr_faces, hr_faces, low_resolutions, pixel_weight, embedding_weight
+    unet,
+    identity,
+    degradation,
+    optimizer,
+    hr_pixels,
+    low_resolutions,
+    pixel_weight,
+    embedding_weight,
 ):
     """Update the U-Net once: both networks run inside the tape, only the U-Net is changed.
 
     Args:
-        unet: `keras.Model` from lr_faces to sr_faces.
+        unet: `keras.Model` from lr_faces to sr_faces, both float32 (B, S, S, 3) in [-1, 1].
         identity: function from (faces, low_resolutions) to embeddings, differentiable and frozen.
+        degradation: `Degradation`.
         optimizer: built `keras.optimizers.Optimizer`.
-        lr_faces: float32 (B, H, W, 3) in [-1, 1], enlarged low-resolution faces.
-        hr_faces: float32 (B, H, W, 3) in [-1, 1], what they should become.
-        low_resolutions: int32 (B, 2), height and width in pixels of each low-resolution face.
+        hr_pixels: uint8 (B, S, S, 3), high-resolution faces.
+        low_resolutions: int32 (B, 2), height and width in pixels that each is reduced to.
         pixel_weight: weight of the pixel loss.
         embedding_weight: weight of the embedding loss; with 0, FaceNet is not asked at all.
 
     Returns:
         {"total", "pixel", "embedding", "learning_rate"}: float32 scalars of this update.
     """
+    hr_faces = to_faces(hr_pixels)
+    lr_faces = degradation(hr_faces, low_resolutions)
     with tf.GradientTape() as tape:
         sr_faces = unet(lr_faces, training=True)
+        sr_faces = degradation.correct(sr_faces, lr_faces, low_resolutions)
         pixel = losses.pixel_loss(sr_faces, hr_faces)
         embedding = tf.constant(0.0)
         if embedding_weight:
@@ -136,7 +148,7 @@ def train(run, batches, step_fn, stop):
 
     Args:
         run: `Run` at the step where it goes on; it validates, draws and saves in between.
-        batches: iterator of (lr_faces, hr_faces, low_resolutions) from that step on.
+        batches: iterator of (hr_pixels, low_resolutions) from that step on.
         step_fn: function from these to named losses; it updates the U-Net.
         stop: `StopSignals`.
 
@@ -170,9 +182,9 @@ def main():
     with claimed(constants["OUTPUT_DIR"], devices), StopSignals(devices.share_signal) as stop:
         folders = constants["TRAIN_DIR"], constants["VALIDATION_DIR"]
         training_list, held_out_list = split_faces(*folders, HELD_OUT_IDENTITIES, IDENTITY_LEVEL)
-        degradation = {"low_resolutions": LOW_RESOLUTIONS, "antialias": ANTIALIAS}
-        augmentation = {"smallest_crop": SMALLEST_CROP, "mirror": MIRROR, "seed": SEED}
-        faces = TrainingFaces(training_list, BATCH_SIZE, IMAGE_SIZE, **degradation, **augmentation)
+        sizes = IMAGE_SIZE, LOW_RESOLUTIONS
+        faces = TrainingFaces(training_list, BATCH_SIZE, *sizes, SMALLEST_CROP, MIRROR, SEED)
+        degradation = Degradation(*sizes, ANTIALIAS, EIGHT_BITS, CONSISTENT)
         schedule = schedule_of(constants, faces.steps_per_epoch)
 
         with devices.scope():
@@ -186,16 +198,16 @@ def main():
             unet = devices.fit(unet)
             learning_rate = decayed(LEARNING_RATE, schedule.total_steps, COSINE_DECAY)
             optimizer = devices.build(keras.optimizers.Adam(learning_rate, ADAM_BETA_1), unet)
-        identity = IdentityView(facenet, IMAGE_SIZE, LOW_RESOLUTIONS, IDENTITY_BLUR)
+        identity = IdentityView(facenet, *sizes, IDENTITY_BLUR)
         weights = {"pixel_weight": PIXEL_WEIGHT, "embedding_weight": EMBEDDING_WEIGHT}
-        step = functools.partial(train_step, unet, identity, optimizer, **weights)
+        step = functools.partial(train_step, unet, identity, degradation, optimizer, **weights)
 
-        embedders, unreadable = (facenet, identity), faces.unreadable
-        held_out = HeldOutFaces(held_out_list, IMAGE_SIZE, *embedders, unreadable, **degradation)
+        embedders = facenet, identity
+        held_out = HeldOutFaces(held_out_list, *sizes, *embedders, degradation, faces.unreadable)
         samples = SAMPLE_FACES, SAMPLE_RESOLUTIONS
         validation = Validation(held_out.take(VALIDATION_FACES), weights, *samples)
         output = constants["OUTPUT_DIR"], devices
-        run = Run(*output, unet, optimizer, schedule, validation, recipe, faces)
+        run = Run(*output, unet, optimizer, degradation, schedule, validation, recipe, faces)
         run.restore(CONTINUE_WITH_CHANGES)
         lists = training_list, held_out_list
         run.begin(constants, device + devices.description, facenet.description, *lists)

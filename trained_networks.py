@@ -261,6 +261,28 @@ def load_network(path):
     return network
 
 
+def super_resolution(network, correct):
+    """Return what a network makes of faces as a compiled function, for use, not training.
+
+    Args:
+        network: `keras.Model` from lr_faces to sr_faces, both (B, S, S, 3) in [-1, 1].
+        correct: function from (sr_faces, lr_faces, low_resolutions) to sr_faces, see
+            `data.Degradation.correct`.
+
+    Returns:
+        Function from (lr_faces, low_resolutions), float32 (B, S, S, 3) and int32 (B, 2) of any B,
+        to sr_faces.
+    """
+    lr_faces = tf.TensorSpec((None, *network.input_shape[1:]), tf.float32)
+    low_resolutions = tf.TensorSpec((None, 2), tf.int32)
+
+    @tf.function(input_signature=[lr_faces, low_resolutions])
+    def run(lr_faces, low_resolutions):
+        return correct(network(lr_faces, training=False), lr_faces, low_resolutions)
+
+    return run
+
+
 def compiled(network):
     """Return a network as a compiled function for use, not training.
 

@@ -17,22 +17,21 @@ NOT_COMPARED = {"psnr": None, "ssim": None, "shift": None, "pixel": None}  # of 
 # --- Faces -------------------------------------------------------------------------------------
 
 
-def measure_faces(pixels, sizes, super_resolve, recognisers, antialias):
+def measure_faces(pixels, sizes, restorer, recognisers):
     """Embed every face once per method and size, and compare its picture with HR.
 
     Args:
         pixels: uint8 (N, H, W, 3).
         sizes: (height, width) pairs in pixels.
-        super_resolve: function from float32 lr_faces (B, H, W, 3) to sr_faces.
+        restorer: `Restorer`.
         recognisers: list of `Recogniser`.
-        antialias: see `data.degrade`.
 
     Returns:
         {HR: `PerFace`, (size, BICUBIC): `PerFace`, (size, SR): `PerFace`, ...}; embeddings are
         centred where the recogniser wants it.
     """
     parts = {HR: []}
-    methods = {BICUBIC: None, SR: super_resolve}
+    methods = {BICUBIC: None, SR: restorer.super_resolve}
     embedders = {r.name: lambda faces, _, r=r: r.embed(faces) for r in recognisers}
     with tqdm(total=len(pixels) * (1 + 2 * len(sizes)), unit="face") as progress:
         for start in range(0, len(pixels), FACES_AT_ONCE):
@@ -40,7 +39,8 @@ def measure_faces(pixels, sizes, super_resolve, recognisers, antialias):
             embeddings = {name: embed(hr_faces, None) for name, embed in embedders.items()}
             parts[HR].append(PerFace(**NOT_COMPARED, embeddings=embeddings))
             progress.update(len(hr_faces))
-            for size, method, of_faces in measure(hr_faces, sizes, methods, embedders, antialias):
+            measured = measure(hr_faces, sizes, methods, embedders, restorer.degradation)
+            for size, method, of_faces in measured:
                 parts.setdefault((size, method), []).append(of_faces)
                 progress.set_description(f"{size[0]}x{size[1]}")
                 progress.update(len(hr_faces))

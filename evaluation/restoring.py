@@ -1,22 +1,34 @@
 """A trained network at work on faces and on pictures of them."""
 
-import tensorflow as tf
-
-from data import degrade, to_faces, to_pixels
+from data import Degradation, to_faces, to_pixels
+from metrics import at_size
+from trained_networks import super_resolution
 
 
 class Restorer:
-    """Super-resolves faces, and pictures that it degrades first."""
+    """Super-resolves faces, and pictures that it degrades first.
 
-    def __init__(self, network, antialias):
+    Attributes:
+        degradation: `Degradation` of the training, at the sizes that are measured.
+        super_resolve: see `trained_networks.super_resolution`.
+    """
+
+    def __init__(self, network, low_resolutions, training):
         """Compile a network.
 
         Args:
             network: `keras.Model` from lr_faces to sr_faces.
-            antialias: see `data.degrade`.
+            low_resolutions: (height, width) pairs in pixels that are measured.
+            training: constants of the network's training; earlier ones lack some.
         """
-        self._antialias = antialias
-        self.super_resolve = tf.function(lambda lr_faces: network(lr_faces, training=False))
+        self.degradation = Degradation(
+            training["IMAGE_SIZE"],
+            low_resolutions,
+            training["ANTIALIAS"],
+            training.get("EIGHT_BITS", False),
+            training.get("CONSISTENT", False),
+        )
+        self.super_resolve = super_resolution(network, self.degradation.correct)
 
     def pictures(self, pixels, low_resolution):
         """Return uint8 (B, S, S, 3) enlarged bicubically from a low resolution, and the SR faces.
@@ -25,5 +37,6 @@ class Restorer:
             pixels: uint8 (B, S, S, 3), HR faces.
             low_resolution: (height, width) in pixels.
         """
-        lr_faces = degrade(to_faces(pixels), low_resolution, self._antialias)
-        return tuple(to_pixels(x).numpy() for x in (lr_faces, self.super_resolve(lr_faces)))
+        lr_faces = at_size(self.degradation, low_resolution)(to_faces(pixels))
+        sr_faces = at_size(self.super_resolve, low_resolution)(lr_faces)
+        return tuple(to_pixels(faces).numpy() for faces in (lr_faces, sr_faces))

@@ -1,14 +1,8 @@
-"""Bicubic resizing as matrix products.
+"""Faces at FaceNet's size, on every device and differentiable."""
 
-It is linear and separable. As one matrix product per axis it has a kernel, a gradient and an XLA
-lowering on every device, all of which `tf.image.resize(..., "bicubic")` lacks on GPUs.
-"""
-
-import functools
-
-import numpy as np
 from keras import ops
-from PIL import Image
+
+from imaging.resampling import bicubic_matrix
 
 
 def resize_bicubic(images, size):
@@ -18,10 +12,3 @@ def resize_bicubic(images, size):
         return images
     images = ops.einsum("oh,bhwc->bowc", bicubic_matrix(size, height), images)
     return ops.einsum("ow,bhwc->bhoc", bicubic_matrix(size, width), images)
-
-
-@functools.cache
-def bicubic_matrix(size_out, size_in):
-    """Return the float32 matrix (size_out, size_in) that resizes one axis, with antialiasing."""
-    identity = Image.fromarray(np.eye(size_in, dtype=np.float32))
-    return np.asarray(identity.resize((size_in, size_out), Image.Resampling.BICUBIC))

@@ -30,6 +30,8 @@ SHAPING = {
     ),
     "LOW_RESOLUTIONS": sizes(),
     "ANTIALIAS": SWITCH,
+    "EIGHT_BITS": SWITCH,
+    "CONSISTENT": SWITCH,
     "SMALLEST_CROP": number(0.01, 1),
     "MIRROR": SWITCH,
     "EPOCHS": integer(1),
@@ -46,8 +48,8 @@ SHAPING = {
 }
 # Of these, what the loss on held-out faces depends on besides the network.
 MEASURING = (
-    *("IMAGE_SIZE", "LOW_RESOLUTIONS", "ANTIALIAS", "PIXEL_WEIGHT", "EMBEDDING_WEIGHT"),
-    *("IDENTITY_BLUR", "FaceNet"),
+    *("IMAGE_SIZE", "LOW_RESOLUTIONS", "ANTIALIAS", "EIGHT_BITS", "CONSISTENT"),
+    *("PIXEL_WEIGHT", "EMBEDDING_WEIGHT", "IDENTITY_BLUR", "FaceNet"),
 )
 # What may differ when a run goes on: it does not touch what is learned, or what it stands for is
 # compared instead (the faces, the weights, the number format).

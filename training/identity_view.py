@@ -11,8 +11,8 @@ import numpy as np
 from keras import ops
 
 from facenet import INPUT_SIZE
-from facenet.resizing import bicubic_matrix
 from imaging.opencv import cv2
+from imaging.resampling import bicubic_matrix
 
 REACH = 4.0  # deviations at which the Gaussian kernel is cut off
 

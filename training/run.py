@@ -5,11 +5,18 @@ import json
 import time
 from pathlib import Path
 
-import tensorflow as tf
-
 from errors import Mistake
 from files import locked, make_writable, whole
-from trained_networks import BEST, CONFIG, FILE_NAME, save_network, write_config, write_people
+from trained_networks import (
+    BEST,
+    CONFIG,
+    FILE_NAME,
+    save_network,
+    super_resolution,
+    write_config,
+    write_people,
+)
+from training.batch_norm import NormStatistics
 from training.checkpoints import list_checkpoints, load_newest_checkpoint, save_checkpoint
 from training.constants import MEASURING
 from training.curves import save_curves
@@ -47,7 +54,16 @@ class Run:
     """
 
     def __init__(
-        self, folder, devices, unet, optimizer, schedule, validation, recipe, training_faces
+        self,
+        folder,
+        devices,
+        unet,
+        optimizer,
+        degradation,
+        schedule,
+        validation,
+        recipe,
+        training_faces,
     ):
         """Start at step 0 in a folder, which is created.
 
@@ -56,6 +72,7 @@ class Run:
             devices: `Devices`; only the chief validates, draws and writes.
             unet: `keras.Model` to train.
             optimizer: built optimizer of `unet`.
+            degradation: `Degradation`.
             schedule: `Schedule`.
             validation: `Validation`.
             recipe: see `training.constants.recipe_of`.
@@ -67,6 +84,8 @@ class Run:
         self.folder = Path(folder)
         self.step = 0
         self.schedule = schedule
+        self._norms = NormStatistics(unet)
+        self._updates = 0  # steps since the weights' start, which `step` is unless renumbered
         self._devices = devices
         self._is_chief = devices.is_chief
         self._unet = unet
@@ -83,7 +102,7 @@ class Run:
         self.log = StepLog(
             self.folder if self._is_chief else None, schedule.log_steps, devices.fetch
         )
-        self.super_resolve = tf.function(lambda faces: unet(faces, training=False))
+        self.super_resolve = super_resolution(unet, degradation.correct)
 
     @property
     def epoch(self):
@@ -146,6 +165,7 @@ class Run:
                 "begin anew from its network with START_WEIGHTS and another OUTPUT_DIR"
             )
         checkpoint.assign(self._variables)
+        self._updates = record.get("updates", record["step"])
         if record.get("best_of") == self._best_of:
             self._best_loss = record["best_loss"]  # else it cannot be compared
         self._saved_step = self._drawn_step = self.step
@@ -200,6 +220,7 @@ class Run:
         self.flush()
         record = {
             "step": self.step,
+            "updates": self._updates,
             "validated_step": self._validated_step,
             "steps_per_epoch": self.schedule.steps_per_epoch,
             "best_loss": self._best_loss,
@@ -230,6 +251,7 @@ class Run:
             Mistake: see `flush`.
         """
         self.step += 1
+        self._updates += 1
         if self.log.add(self.step, self.schedule.batch_size, values):
             self.flush()
 
@@ -268,10 +290,11 @@ class Run:
         if not (must_validate or must_draw or must_save):
             return
         self.flush()
-        if must_validate:
-            self.validate(watch)
-        if must_draw:
-            self.draw()
+        with self._norms.settled(self._updates):
+            if must_validate:
+                self.validate(watch)
+            if must_draw:
+                self.draw()
         if must_save:
             self.save()
         self.log.restart_clock()
@@ -310,8 +333,9 @@ class Run:
             held_out: `HeldOut` faces.
             watch: see `catch_up`.
         """
-        save_network(self._unet, self.folder / FILE_NAME)
-        quality = dict(watch(held_out.measure(self.super_resolve)))
+        with self._norms.settled(self._updates):
+            save_network(self._unet, self.folder / FILE_NAME)
+            quality = dict(watch(held_out.measure(self.super_resolve)))
         table = quality_table(held_out, quality)
         with whole(self.folder / "report.md") as unfinished:
             unfinished.write_text(table + "\n")

@@ -7,12 +7,13 @@ import numpy as np
 import tensorflow as tf
 
 import losses
-from data import degrade, to_faces, to_pixels
+from data import to_faces, to_pixels
 from imaging.lists import load_faces
 from imaging.sheets import sample_sheet
 from metrics import (
     BICUBIC,
     SR,
+    at_size,
     in_batches,
     known_mean,
     measure,
@@ -50,24 +51,24 @@ class HeldOut:
         bicubic: {(height, width): `Quality` of the bicubically enlarged faces}.
     """
 
-    def __init__(self, hr_faces, identities, embed, identity, low_resolutions, antialias=True):
+    def __init__(self, hr_faces, identities, low_resolutions, embed, identity, degradation):
         """Degrade and embed the faces once.
 
         Args:
             hr_faces: float32 (N, H, W, 3) in [-1, 1].
             identities: array of N labels.
+            low_resolutions: (height, width) pairs in pixels.
             embed: function from faces, float32 (B, H, W, 3), to embeddings, (B, E): FaceNet as it
                 is, for similarity and identification.
             identity: function from (faces, low_resolutions) to embeddings, as the training's step
                 has it, for the embedding loss.
-            low_resolutions: (height, width) pairs in pixels.
-            antialias: see `data.degrade`.
+            degradation: `Degradation`.
         """
         self.hr_faces = np.asarray(hr_faces)
         self.identities = identities
         self._embed = embed
         self._identity = identity
-        self._antialias = antialias
+        self._degradation = degradation
         sizes = [tuple(size) for size in low_resolutions]
         self._hr_embeddings = in_batches(embed, self.hr_faces)
         self._hr_targets = {size: self._embed_for_loss(self.hr_faces, size) for size in sizes}
@@ -80,13 +81,13 @@ class HeldOut:
 
     def lr_faces(self, low_resolution):
         """Return the faces reduced to one low resolution and enlarged, float32 (N, H, W, 3)."""
-        return degrade(self.hr_faces, low_resolution, self._antialias).numpy()
+        return in_batches(at_size(self._degradation, low_resolution), self.hr_faces)
 
     def measure(self, super_resolve):
         """Yield ((height, width), `Quality`) of a network's results, one size after the other.
 
         Args:
-            super_resolve: function from lr_faces to sr_faces, both float32 (B, H, W, 3).
+            super_resolve: see `trained_networks.super_resolution`.
         """
         return self._measure(self.bicubic, SR, super_resolve)
 
@@ -96,7 +97,7 @@ class HeldOut:
             "loss": self._embed_for_loss,
         }
         for size, _, of_faces in measure(
-            self.hr_faces, low_resolutions, {name: method}, embedders, self._antialias
+            self.hr_faces, low_resolutions, {name: method}, embedders, self._degradation
         ):
             embeddings, of_loss = of_faces.embeddings["similarity"], of_faces.embeddings["loss"]
             yield (
@@ -112,10 +113,7 @@ class HeldOut:
             )
 
     def _embed_for_loss(self, faces, size):
-        def embed(batch):
-            return self._identity(batch, tf.tile([size], (len(batch), 1)))
-
-        return in_batches(embed, faces)
+        return in_batches(at_size(self._identity, size), faces)
 
 
 class Validation:
@@ -145,7 +143,7 @@ class Validation:
         """Measure a network at every low resolution.
 
         Args:
-            super_resolve: function from lr_faces to sr_faces, both float32 (B, H, W, 3).
+            super_resolve: see `trained_networks.super_resolution`.
             watch: wraps the iterable of results, size by size; it may raise to stop in between.
 
         Returns:
@@ -161,7 +159,7 @@ class Validation:
         columns = []
         for size in self._sample_resolutions:
             lr_faces = self._held_out.lr_faces(size)[self._chosen]
-            sr_faces = in_batches(super_resolve, lr_faces)
+            sr_faces = in_batches(at_size(super_resolve, size), lr_faces)
             group = f"{size[0]}x{size[1]}"
             columns.append((group, "bicubic", to_pixels(lr_faces).numpy()))
             columns.append((group, "SR", to_pixels(sr_faces).numpy()))
@@ -218,23 +216,25 @@ def quality_table(held_out, sr):
 class HeldOutFaces:
     """The faces of people who are not trained on, of which some are measured."""
 
-    def __init__(self, paths, image_size, embed, identity, unreadable, low_resolutions, antialias):
+    def __init__(
+        self, paths, image_size, low_resolutions, embed, identity, degradation, unreadable
+    ):
         """Keep what is needed to load faces.
 
         Args:
             paths: `FaceList`.
             image_size: height and width of a face in pixels.
+            low_resolutions: (height, width) pairs in pixels.
             embed: function from faces, float32 (B, H, W, 3), to embeddings, see `HeldOut`.
             identity: function from (faces, low_resolutions) to embeddings, see `HeldOut`.
+            degradation: `Degradation`.
             unreadable: `Unreadable`, which files that cannot be read join.
-            low_resolutions: (height, width) pairs in pixels.
-            antialias: see `data.degrade`.
         """
         self._paths = paths
         self._image_size = image_size
         self._unreadable = unreadable
-        self._embedders = [tf.function(f, reduce_retracing=True) for f in (embed, identity)]
-        self._degradation = low_resolutions, antialias
+        functions = [tf.function(f, reduce_retracing=True) for f in (embed, identity, degradation)]
+        self._of_all = low_resolutions, *functions
         self._taken = {}
 
     def take(self, count):
@@ -243,6 +243,6 @@ class HeldOutFaces:
             pixels, identities, failed = load_faces(self._paths, count, self._image_size)
             for path, reason in failed.items():
                 self._unreadable.note(path, reason)
-            faces = HeldOut(to_faces(pixels), identities, *self._embedders, *self._degradation)
+            faces = HeldOut(to_faces(pixels), identities, *self._of_all)
             self._taken = {count: faces}
         return self._taken[count]
