@@ -109,7 +109,7 @@ def test_an_unreadable_file_is_named_and_replaced(face_folder):
     for _ in range(4):
         hr_faces = next(batches)[1]
         assert hr_faces.shape == (4, 128, 128, 3)
-    assert list(stream.unreadable) == [paths[3]]
+    assert list(stream.unreadable.reasons) == [paths[3]]
     again = TrainingFaces(paths, 4).batches(3)  # a resumed run replaces it by the same face
     np.testing.assert_array_equal(next(again)[1], hr_faces)
 
