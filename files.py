@@ -2,6 +2,7 @@
 
 import contextlib
 import fcntl
+import hashlib
 import os
 import shutil
 from pathlib import Path
@@ -27,7 +28,8 @@ def whole(path, alone=False):
     # Not the whole of a long name, which would become too long for a file system.
     name = f"{UNFINISHED}{os.getpid()}_{path.name[-40:]}"
     if alone:
-        name = f".{UNFINISHED}{path.name}"
+        digest = hashlib.sha256(os.fsencode(path.name)).hexdigest()
+        name = f".{UNFINISHED}{path.name if len(path.name) <= 40 else digest}"
     unfinished = path.with_name(name)
     try:
         yield unfinished

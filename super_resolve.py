@@ -6,6 +6,7 @@ import argparse
 import itertools
 import os
 import sys
+import textwrap
 import warnings
 from pathlib import Path
 
@@ -33,9 +34,9 @@ Every picture becomes OUTPUT/<name>_sr.png, with 128 pixels on its longer side (
 network). Beside them lie comparison_001.png, ... (input | bicubic enlargement | IPU-Net) and
 report.csv. A picture should show one upright face, cropped with some margin, smaller than 128
 pixels: larger ones are reduced to 128 first. Pictures that are not square keep their
-proportions; of an animation, the first frame is taken. A file may be any image that Pillow reads;
-of a folder, those that end in
-{", ".join(sorted(EXTENSIONS))} are taken."""
+proportions; of an animation, the first frame is taken. A file may have any name, if it is in the
+format of one of those that are taken of a folder, which end in
+{textwrap.fill(", ".join(sorted(EXTENSIONS)), 100)}."""
 
 EPILOG = """\
 examples:

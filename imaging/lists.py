@@ -111,9 +111,11 @@ class FaceList(collections.abc.Sequence):
     def first_of_each(self):
         """Return {identity: `Path` of its first image}, as `identities` names and sorts them."""
         folders, folder_of, _, _ = self._parts
-        _, places = np.unique(folder_of[self._chosen], return_index=True)
-        first = {self[int(place)].parent: self[int(place)] for place in places}
-        return {name: first[self.root / name] for name in self.identities()}
+        used, places = np.unique(folder_of[self._chosen], return_index=True)
+        first = {}
+        for place, folder in sorted(zip(places.tolist(), used.tolist(), strict=True)):
+            first.setdefault(self._identity(os.fsdecode(folders[folder][:-1])), self[place])
+        return {name: first[name] for name in self.identities()}
 
     def split(self, identities):
         """Return two `FaceList`: the images outside and inside of some of `identities()`."""

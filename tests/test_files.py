@@ -72,6 +72,13 @@ def test_a_file_system_without_locks_is_done_without(tmp_path, monkeypatch):
         pass
 
 
+def test_a_name_as_long_as_a_file_system_allows_can_be_written(tmp_path):
+    for alone in (False, True):
+        with whole(tmp_path / ("n" * 255), alone=alone) as unfinished:
+            unfinished.touch()
+    assert [path.name for path in tmp_path.iterdir()] == ["n" * 255]
+
+
 def test_what_is_written_alone_is_hidden_until_it_is_whole_and_replaces_remains(tmp_path):
     (tmp_path / ".unfinished_a.jpg").write_text("of a process that was killed")
     with whole(tmp_path / "a.jpg", alone=True) as unfinished:

@@ -214,6 +214,8 @@ def test_a_level_makes_one_person_of_several_folders(tmp_path):
     assert list(faces) == list(by_folder)
     assert faces.identities() == ["", "a", "b", "c"]
     assert len(by_folder.identities()) == 8
+    assert faces.first_of_each()["c"] == tmp_path / "c/portrait.jpg"
+    assert list(faces.first_of_each()) == faces.identities()
     assert faces.identity(tmp_path / "a/video2/1.jpg") == tmp_path / "a"
     assert by_folder.identity(tmp_path / "a/video2/1.jpg") == tmp_path / "a/video2"
     assert find_faces(tmp_path, 2).identities() == by_folder.identities()
