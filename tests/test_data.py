@@ -6,7 +6,7 @@ import tensorflow as tf
 from PIL import Image
 
 import data
-from data import TrainingFaces, degrade
+from data import Degradation, TrainingFaces, degrade
 from errors import Mistake
 from imaging.lists import find_faces, load_faces
 
@@ -48,17 +48,88 @@ def test_antialiasing_averages_what_the_original_skips():
     rows = np.arange(128) % 2 * 2.0 - 1.0
     stripes = tf.cast(np.tile(rows[:, None, None], (1, 128, 3)), tf.float32)
     assert float(tf.reduce_max(tf.abs(degrade(stripes, (16, 16))))) < 0.05
-    aliased = degrade(stripes[:-1], (16, 16), antialias=False)
+    shifted = tf.roll(stripes, 1, axis=0)
+    aliased = degrade(tf.where(shifted > 0, 1.0, stripes * 0.5), (15, 15), antialias=False)
     assert float(tf.reduce_max(tf.abs(aliased))) > 0.5
 
 
-def test_one_face_a_batch_and_the_training_pipeline_degrade_alike(face_folder):
-    stream = TrainingFaces(find_faces(face_folder), 4, low_resolutions=((11, 8),))
-    lr_faces, hr_faces, low_resolutions = next(stream.batches())
-    np.testing.assert_array_equal(low_resolutions, [(11, 8)] * 4)
-    together = degrade(hr_faces, (11, 8))
-    np.testing.assert_allclose(lr_faces, together, atol=1e-6)
-    np.testing.assert_allclose(degrade(hr_faces[2], (11, 8)), together[2], atol=1e-6)
+@pytest.mark.parametrize("eight_bits", [True, False])
+@pytest.mark.parametrize("antialias", [True, False])
+def test_the_degradation_is_that_of_tensorflow_and_rounds_to_8_bits(
+    sample_faces, antialias, eight_bits
+):
+    hr_faces = sample_faces[0][:2]
+    small = tf.image.resize(hr_faces, (11, 8), "bicubic", antialias=antialias)
+    small = tf.clip_by_value(small, -1.0, 1.0)
+    if eight_bits:
+        small = data.to_faces(data.to_pixels(small))
+    # With antialiasing, enlarging is the same but computed without a table of rounded weights.
+    expected = tf.image.resize(small, (128, 128), "bicubic", antialias=True)
+    lr_faces = degrade(hr_faces, (11, 8), antialias, eight_bits)
+    difference = np.abs(lr_faces - tf.clip_by_value(expected, -1.0, 1.0))
+    # A rounding that falls the other way moves a small pixel by one level.
+    assert difference.max() < (1e-5 if antialias and not eight_bits else 1.2 / 127.5)
+    assert difference.mean() < 1e-3
+
+
+def test_every_face_of_a_batch_has_its_own_low_resolution(sample_faces):
+    hr_faces, sizes = sample_faces[0][:3], [(7, 6), (32, 32), (112, 96)]
+    mixed = Degradation(128, sizes)(hr_faces, np.int32(sizes))
+    for face, size, lr_face in zip(hr_faces, sizes, mixed, strict=True):
+        np.testing.assert_allclose(lr_face, degrade(face, size), atol=1e-5)
+
+
+def test_a_low_resolution_that_was_not_foreseen_is_no_flat_face(sample_faces):
+    degradation = Degradation(128, [(7, 6), (32, 32)])
+    for size in ((8, 6), (31, 32)):
+        assert np.isnan(degradation(sample_faces[0][:1], np.int32([size]))).all()
+
+
+# --- Correction ---
+
+
+def test_a_corrected_face_says_what_its_input_says(sample_faces):
+    hr_faces, sizes = sample_faces[0][:4], [(7, 6), (16, 16), (32, 32), (112, 96)]
+    low_resolutions = np.int32(sizes)
+    degradation = Degradation(128, sizes)
+    lr_faces = degradation(hr_faces, low_resolutions)
+    wrong = np.clip(hr_faces * 0.7 + 0.1, -1, 1)  # a network's mistake in colour and contrast
+    corrected = degradation.correct(wrong, lr_faces, low_resolutions)
+    for face, size in enumerate(sizes):
+        differences = (degrade(x[face], size) - lr_faces[face] for x in (wrong, corrected))
+        before, after = (127.5 * np.abs(difference).mean() for difference in differences)
+        assert after < 0.15 * before
+
+
+def test_the_correction_of_an_hr_face_given_as_input_is_that_face(sample_faces):
+    hr_faces, low_resolutions = sample_faces[0][:2], np.int32([(128, 128)] * 2)
+    degradation = Degradation(128, [(128, 128)])
+    lr_faces = degradation(hr_faces, low_resolutions)
+    corrected = degradation.correct(hr_faces * 0.0, lr_faces, low_resolutions)
+    np.testing.assert_allclose(corrected, hr_faces, atol=1e-5)
+
+
+def test_without_consistency_nothing_is_corrected(sample_faces):
+    faces = sample_faces[0][:1]
+    degradation = Degradation(128, [(16, 16)], consistent=False)
+    assert degradation.correct(faces * 0.0, faces, np.int32([(16, 16)])) is not None
+    np.testing.assert_array_equal(
+        degradation.correct(faces * 0.0, faces, np.int32([(16, 16)])), faces * 0.0
+    )
+
+
+def test_the_correction_hands_gradients_on(sample_faces):
+    lr_faces = tf.constant(sample_faces[0][:1])
+    degradation, size = Degradation(128, [(16, 16)]), tf.constant([(16, 16)])
+    sr_faces = tf.Variable(lr_faces * 0.5)
+    with tf.GradientTape() as tape:
+        total = tf.reduce_sum(degradation.correct(sr_faces, lr_faces, size))
+    # What the input says of a face is not the network's to change: on average, nothing is left.
+    gradient = tape.gradient(total, sr_faces)
+    assert abs(float(tf.reduce_mean(gradient))) < 0.05
+    with tf.GradientTape() as tape:
+        one = degradation.correct(sr_faces, lr_faces, size)[0, 64, 64, 0]
+    assert float(tape.gradient(one, sr_faces)[0, 64, 64, 0]) > 0.5
 
 
 # --- Batches ---
@@ -107,11 +178,11 @@ def test_an_unreadable_file_is_named_and_replaced(face_folder):
     stream = TrainingFaces(paths, 4)
     batches = stream.batches()
     for _ in range(4):
-        hr_faces = next(batches)[1]
-        assert hr_faces.shape == (4, 128, 128, 3)
+        hr_pixels, _ = next(batches)
+        assert hr_pixels.shape == (4, 128, 128, 3)
     assert list(stream.unreadable.reasons) == [paths[3]]
     again = TrainingFaces(paths, 4).batches(3)  # a resumed run replaces it by the same face
-    np.testing.assert_array_equal(next(again)[1], hr_faces)
+    np.testing.assert_array_equal(next(again)[0], hr_pixels)
 
 
 def test_only_unreadable_files_are_an_error_that_says_so(tmp_path):

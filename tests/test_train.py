@@ -20,7 +20,7 @@ from processes import wait_for_steps
 from project import Project, assert_one_line, assert_same_arrays
 
 import train
-from data import degrade
+from data import Degradation, to_pixels
 from errors import Mistake
 from facenet import FaceNet
 from training.checkpoints import list_checkpoints
@@ -29,6 +29,8 @@ from training.history import read_rows
 from training.identity_view import IdentityView
 
 # --- One step ---
+
+DEGRADATION = Degradation(128, [(16, 16)])
 
 
 @pytest.fixture
@@ -39,8 +41,8 @@ def small_unet(monkeypatch):
 
 @pytest.fixture
 def batch(sample_faces):
-    hr_faces = tf.constant(sample_faces[0][::3])
-    return degrade(hr_faces, (16, 16)), hr_faces, tf.constant([(16, 16)] * len(hr_faces))
+    hr_pixels = to_pixels(sample_faces[0][::3])
+    return hr_pixels, tf.constant([(16, 16)] * len(hr_pixels))
 
 
 def view(facenet):
@@ -50,7 +52,7 @@ def view(facenet):
 def step(unet, facenet, optimizer, batch, pixel_weight, embedding_weight):
     optimizer.build(unet.trainable_variables)
     weights = pixel_weight, embedding_weight
-    return train.train_step(unet, view(facenet), optimizer, *batch, *weights)
+    return train.train_step(unet, view(facenet), DEGRADATION, optimizer, *batch, *weights)
 
 
 def test_the_identity_loss_alone_trains_every_variable_of_the_unet_and_none_of_facenet(
@@ -70,7 +72,9 @@ def test_steps_on_one_batch_lower_both_losses(small_unet, facenet, batch):
     optimizer = keras.optimizers.Adam(1e-3, 0.5)
     optimizer.build(small_unet.trainable_variables)
     compiled = tf.function(
-        lambda *batch: train.train_step(small_unet, view(facenet), optimizer, *batch, 5.0, 0.3)
+        lambda *batch: train.train_step(
+            small_unet, view(facenet), DEGRADATION, optimizer, *batch, 5.0, 0.3
+        )
     )
     values = [{k: float(v) for k, v in compiled(*batch).items()} for _ in range(40)]
     for name in ("total", "pixel", "embedding"):

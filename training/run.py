@@ -7,6 +7,7 @@ from pathlib import Path
 
 from errors import Mistake
 from files import locked, make_writable, whole
+from imaging.lists import nested_note, passed_over_note
 from trained_networks import (
     BEST,
     CONFIG,
@@ -199,6 +200,9 @@ class Run:
         if self._is_chief:
             write_config(self.folder / CONFIG, constants, self._recipe, device)
             write_people(self.folder, training_list, constants["START_WEIGHTS"])
+        for note in (passed_over_note(training_list), nested_note(training_list)):
+            if note:
+                print(note)
         parameters, precision = self._unet.count_params(), self._recipe["precision"]
         print(
             f"U-Net    {parameters:,} parameters, computing in {precision}\n"

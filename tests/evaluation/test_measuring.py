@@ -1,6 +1,9 @@
+import types
+
 import numpy as np
 import pytest
 
+from data import Degradation
 from evaluation.measuring import judge, measure_faces, table_rows
 from evaluation.pairs import Pairs
 from evaluation.recognisers import Recogniser
@@ -33,7 +36,10 @@ def test_measures_by_hand():
         "mean", lambda faces: np.stack([faces.mean((1, 2, 3)), np.ones(len(faces))], 1), True
     )
     warmer = np.array([10.0, 0.0, -5.0], np.float32) / 127.5
-    versions = measure_faces(pixels, [SIZE], lambda lr: lr + warmer, [recogniser], True)
+    restorer = types.SimpleNamespace(
+        degradation=Degradation(32, [SIZE]), super_resolve=lambda lr_faces, _: lr_faces + warmer
+    )
+    versions = measure_faces(pixels, [SIZE], restorer, [recogniser])
     bicubic, sr, hr = versions[SIZE, BICUBIC], versions[SIZE, SR], versions[HR]
     np.testing.assert_allclose(np.mean(bicubic.shift, 0), 0.0, atol=1e-3)
     np.testing.assert_allclose(np.mean(sr.shift, 0), [10, 0, -5], atol=1e-3)

@@ -3,7 +3,7 @@ import pytest
 
 import losses
 import metrics
-from data import degrade
+from data import Degradation, degrade
 from training.identity_view import IdentityView
 from training.validation import HeldOut, Quality, mean_loss, quality_rows, quality_table
 
@@ -16,8 +16,8 @@ def test_the_embedding_loss_is_that_of_the_training_step(sample_faces, facenet):
     # The step compares embeddings of blurred faces; for similarity, faces are seen as they are.
     faces, sizes = sample_faces[0][:3], ((7, 6), (16, 16))
     identity = IdentityView(facenet, 128, sizes, 0.3)
-    held_out = HeldOut(faces, np.arange(3), facenet, identity, sizes)
-    darker = dict(held_out.measure(lambda lr_faces: lr_faces - 0.1))
+    held_out = HeldOut(faces, np.arange(3), sizes, facenet, identity, Degradation(128, sizes))
+    darker = dict(held_out.measure(lambda lr_faces, _: lr_faces - 0.1))
     for size in sizes:
         low_resolutions = np.array([size] * 3, np.int32)
         sr_faces = degrade(faces, size) - 0.1
@@ -33,14 +33,15 @@ def test_held_out_faces_are_degraded_as_in_training_and_compared_with_bicubic(
 ):
     faces, identities = sample_faces
     sizes = ((7, 6), (32, 32))
-    held_out = HeldOut(faces, identities, facenet, plain(facenet), sizes)
-    np.testing.assert_allclose(held_out.lr_faces((7, 6)), degrade(faces, (7, 6)), atol=1e-6)
-    unchanged = dict(held_out.measure(lambda lr_faces: lr_faces))
+    degradation = Degradation(128, sizes)
+    held_out = HeldOut(faces, identities, sizes, facenet, plain(facenet), degradation)
+    np.testing.assert_allclose(held_out.lr_faces((7, 6)), degrade(faces, (7, 6)), atol=1e-5)
+    unchanged = dict(held_out.measure(lambda lr_faces, _: lr_faces))
     assert unchanged == held_out.bicubic
     assert held_out.bicubic[(7, 6)].psnr < held_out.bicubic[(32, 32)].psnr
     assert held_out.bicubic[(7, 6)].similarity < held_out.bicubic[(32, 32)].similarity
 
-    better = dict(held_out.measure(lambda lr_faces: lr_faces * 0.0))
+    better = dict(held_out.measure(lambda lr_faces, _: lr_faces * 0.0))
     rows = quality_rows(held_out.bicubic, better)
     assert [row["low_resolution"] for row in rows] == ["7x6", "32x32"]
     assert rows[0]["bicubic_psnr"] == held_out.bicubic[(7, 6)].psnr
