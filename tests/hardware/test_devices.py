@@ -73,7 +73,8 @@ def new_project(folder):
         START_FROM_INPUT=False,  # every layer has a gradient from the first step on
         VALIDATION_FACES=2,
         REPORT_FACES=2,
-        SAVE_STEPS=1,
+        SAVE_MINUTES=0,
+        SAMPLE_STEPS=1,
         EMBEDDING_WEIGHT=1.0,
     )
     (project.folder / "small.py").write_text(TRAIN)
