@@ -13,7 +13,7 @@ import tensorflow as tf
 from PIL import Image
 from tqdm import tqdm
 
-from errors import Mistake, tell
+from errors import Mistake, expanded, shown, tell
 from facenet import FaceNet
 from imaging.detection import FaceDetector
 from imaging.lists import EXTENSIONS
@@ -33,9 +33,12 @@ Every picture becomes OUTPUT/<name>_sr.png, with 128 pixels on its longer side (
 network). Beside them lie comparison_001.png, ... (input | bicubic enlargement | IPU-Net) and
 report.csv. A picture should show one upright face, cropped with some margin, smaller than 128
 pixels: larger ones are reduced to 128 first. Pictures that are not square keep their
-proportions; of an animation, the first frame is taken. A file may be any image that Pillow reads;
-of a folder, those that end in
-{", ".join(sorted(EXTENSIONS))} are taken."""
+proportions; of an animation, the first frame is taken. A file may be called anything; of a folder,
+those that end in
+{", ".join(sorted(EXTENSIONS))} are taken.
+
+Whatever a result shows beyond its input is a guess of the network, and may be the face of someone
+else: do not identify people by it."""
 
 EPILOG = """\
 examples:
@@ -84,8 +87,10 @@ def parse(arguments):
     )
     options = parser.parse_args(arguments)
     try:
-        options.model = Path(options.model) if options.model else newest_network()
-        options.output = Path(options.output)
+        options.model = expanded(Path(options.model)) if options.model else newest_network()
+        options.output = expanded(Path(options.output))
+        # A picture may have a name that begins with ~.
+        options.paths = [p if os.path.lexists(p) else expanded(p) for p in options.paths]
         for path in map(Path, options.paths):
             if os.path.isdir(path) and path.resolve() == options.output.resolve():
                 parser.error(f"--output must be another folder than the one searched, {path}")
@@ -118,7 +123,7 @@ def main(arguments=None):
     report = Report(options.output / "report.csv")
     sheets = Sheets(options.output, super_resolve.size)
     summary = Summary(super_resolve.size)
-    print(f"Network  {options.model}\nDevice   {device}", flush=True)
+    print(f"Network  {shown(options.model)}\nDevice   {device}", flush=True)
 
     tasks, problems = plan(options.paths, options.output, options.overwrite, options.detect)
     restoration = Restoration(super_resolve, facenet, batch_size)
@@ -133,7 +138,8 @@ def main(arguments=None):
                     listener.add(result)
                 progress.update(result.settles)
     except OSError as error:
-        print(f"super_resolve.py: cannot write to {options.output}: {error}", file=sys.stderr)
+        reason = shown(f"cannot write to {options.output}: {error}")
+        print(f"super_resolve.py: {reason}", file=sys.stderr)
         return 1
     finally:  # after Ctrl-C as well
         sheets.finish()

@@ -5,7 +5,7 @@ import sys
 
 import numpy as np
 
-from errors import Mistake
+from errors import Mistake, shown
 from imaging.sheets import Card, ComparisonSheets
 from inference.restoration import TELLING_SIZE
 
@@ -125,9 +125,9 @@ class Summary:
             output: `Path` of the folder with the results.
         """
         for problem in self.problems:
-            print(f"Not done: {problem}", file=sys.stderr)
+            print(f"Not done: {shown(problem)}", file=sys.stderr)
         for problem in sheets.lost:
-            print(f"Warning  {problem}", file=sys.stderr)
+            print(f"Warning  {shown(problem)}", file=sys.stderr)
         if self._reduced:
             print(
                 f"Note     {self._reduced} of the pictures have more than {self._size} pixels on a "
@@ -145,8 +145,9 @@ class Summary:
             )
         if sheets.paths:
             more = " ..." if len(sheets.paths) > 3 else ""
-            print(f"Compare  {', '.join(map(str, sheets.paths[:3]))}{more}")
-        print(f"Done     {self._done} of {self._done + len(self.problems)} pictures, see {output}")
+            print(f"Compare  {', '.join(map(shown, sheets.paths[:3]))}{more}")
+        count = self._done + len(self.problems)
+        print(f"Done     {self._done} of {count} pictures, see {shown(output)}")
 
 
 def _text(shape):

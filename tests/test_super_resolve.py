@@ -1,3 +1,4 @@
+import os
 import re
 import subprocess
 import sys
@@ -74,6 +75,31 @@ def test_the_script_runs_from_anywhere(tmp_path):
     assert result.returncode == 1, result.stderr
     assert "Not done: broken.png: there is no such file or folder" in result.stderr
     assert (tmp_path / "super_resolved" / "-face_sr.png").is_file()
+
+
+def test_the_surroundings_of_others_and_a_reader_that_goes_away_cost_nothing(tmp_path):
+    Image.new("RGB", (9, 9)).save(tmp_path / "face.png")
+    (tmp_path / "model.keras").write_bytes(identity_network())
+    (tmp_path / "keras.json").write_text(
+        '{"backend": "torch", "image_data_format": "channels_first", "floatx": "float16"}'
+    )
+    environment = {
+        **os.environ,
+        "KERAS_HOME": str(tmp_path),
+        "MPLBACKEND": "module://matplotlib_inline.backend_inline",
+    }
+    command = [sys.executable, str(ROOT / "super_resolve.py"), "face.png", "--facenet"]
+    command += ["--model", "model.keras"]
+    process = subprocess.Popen(
+        command, cwd=tmp_path, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    )
+    process.stdout.close()
+    err = process.communicate()[1].decode()
+    assert process.returncode == 0, err
+    assert "Error" not in err
+    assert "Exception" not in err
+    report = (tmp_path / "super_resolved" / "report.csv").read_text()
+    assert "face.png,super_resolved/face_sr.png,9x9,128x128,1.000," in report
 
 
 def test_help_explains_every_option(capsys):
