@@ -19,6 +19,7 @@ from imaging.detection import FaceDetector
 from imaging.lists import EXTENSIONS
 from inference.plan import plan
 from inference.report import Report, Sheets, Summary
+from inference.resolution import AUTO, OWN, parse_resolution
 from inference.restoration import Restoration, failed
 from inference.super_resolver import SuperResolver
 from trained_networks import add_model_option, load_network, newest_network
@@ -76,6 +77,14 @@ def parse(arguments):
         "super-resolve each and put it back; each is also saved in <name>_faces",
     )
     parser.add_argument(
+        "--resolution",
+        default=AUTO,
+        metavar="auto|own|HxW",
+        help="how many pixels a picture really has: auto finds out if it was enlarged before it "
+        "came, as most crops from the web are, and takes it for what it was; own takes it as it "
+        "is; HEIGHTxWIDTH says it of all pictures (%(default)s)",
+    )
+    parser.add_argument(
         "--facenet",
         action="store_true",
         help="report how alike the embedded FaceNet finds the enlarged input and the result: the "
@@ -94,8 +103,11 @@ def parse(arguments):
         for path in map(Path, options.paths):
             if os.path.isdir(path) and path.resolve() == options.output.resolve():
                 parser.error(f"--output must be another folder than the one searched, {path}")
-    except Mistake as error:
+        options.resolution = parse_resolution(options.resolution)
+    except (Mistake, ValueError) as error:
         parser.error(str(error))
+    if options.detect and options.resolution not in (AUTO, OWN):
+        parser.error("--detect finds faces of many sizes: --resolution is auto or own with it")
     return options
 
 
@@ -126,7 +138,7 @@ def main(arguments=None):
     print(f"Network  {shown(options.model)}\nDevice   {device}", flush=True)
 
     tasks, problems = plan(options.paths, options.output, options.overwrite, options.detect)
-    restoration = Restoration(super_resolve, facenet, batch_size)
+    restoration = Restoration(super_resolve, facenet, batch_size, options.resolution)
     results = itertools.chain(
         itertools.starmap(failed, problems),
         restoration.photographs(tasks, detector) if detector else restoration.pictures(tasks),

@@ -30,6 +30,9 @@ def test_mistakes_end_with_usage_and_2(work, monkeypatch, capsys):
         ([], "the following arguments are required: PATH"),
         (["in", "--output", "./in"], "--output must be another folder"),
         (["in", "--model", "none.keras"], "there is no trained network none.keras"),
+        (["in", "--resolution", "16"], "--resolution '16' is none of auto, own and HEIGHTxWIDTH"),
+        (["in", "--resolution", "0x16"], "'0x16' is none of"),
+        (["in", "--detect", "--resolution", "16x12"], "--resolution is auto or own with it"),
         (["in", "--model", "in/a.png"], "in/a.png is not a whole .keras file"),
     ):
         code, _, err = work.run(*arguments)
@@ -107,7 +110,15 @@ def test_help_explains_every_option(capsys):
         super_resolve.parse(["--help"])
     assert end.value.code == 0
     text = capsys.readouterr().out
-    for word in ("--output", "--model", "--detect", "--facenet", "--overwrite", "Exit code"):
+    for word in (
+        "--output",
+        "--model",
+        "--detect",
+        "--resolution",
+        "--facenet",
+        "--overwrite",
+        "Exit code",
+    ):
         assert word in text
     assert max(map(len, text.splitlines())) <= 100
 
