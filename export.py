@@ -3,7 +3,7 @@
 `python export.py` writes all formats whose packages are installed.
 """
 
-from hardware.precision import use_hardware
+from hardware.precision import use_cpu_alone, use_hardware
 
 import argparse
 import sys
@@ -11,7 +11,7 @@ from pathlib import Path
 
 import tensorflow as tf
 
-from errors import Mistake, tell
+from errors import Mistake, expanded, shown, tell
 from files import make_writable
 from inference.formats import EXPORTS, Differs, comparison_faces, write_compared
 from trained_networks import add_model_option, load_network, newest_network
@@ -72,10 +72,10 @@ def parse(arguments):
         else:
             chosen.append(export)
     try:
-        model = Path(options.model) if options.model else newest_network()
+        model = expanded(Path(options.model)) if options.model else newest_network()
+        output = expanded(Path(options.output))
     except Mistake as error:
         parser.error(str(error))
-    output = Path(options.output)
     if any((output / export.file).resolve() == model.resolve() for export in chosen):
         parser.error(f"--output would replace --model {model}")
     return model, output, chosen
@@ -95,13 +95,12 @@ def main(arguments=None):
         Mistake: the command cannot work as it was given.
     """
     model, folder, exports = parse(arguments)
-    # GPUs may round to 10 bits where CPUs do not: differences would not be the export's.
-    tf.config.set_visible_devices([], "GPU")
+    use_cpu_alone()  # so that differences are the export's
     use_hardware("float32")
     network = load_network(model)
     make_writable(folder, f"--output {folder}")
     lr_faces = comparison_faces(network.input_shape[1])
-    print(f"Network  {model}, compared on {len(lr_faces)} faces", flush=True)
+    print(f"Network  {shown(model)}, compared on {len(lr_faces)} faces", flush=True)
 
     sr_faces = network(lr_faces, training=False).numpy()
     failed = []
@@ -118,9 +117,9 @@ def main(arguments=None):
             failed.append(f"{path}: cannot be written: {reason}")
         else:
             size = f"{_megabytes(path):.0f} MB"
-            print(f"Exported {path}: {_difference(difference, export)}, {size}", flush=True)
+            print(f"Exported {shown(path)}: {_difference(difference, export)}, {size}", flush=True)
     for line in failed:
-        print(f"export.py: not kept: {line}", file=sys.stderr)
+        print(f"export.py: not kept: {shown(line)}", file=sys.stderr)
     return 1 if failed else 0
 
 

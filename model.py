@@ -32,6 +32,7 @@ DECODER = (
 KERNEL_SIZE = 4
 LEAKY_SLOPE = 0.3  # the original relies on this default of Keras; pix2pix itself has 0.2
 BATCH_NORM = {"momentum": 0.99, "epsilon": 1e-3}  # Keras' defaults, as in the original
+LAYOUT = "channels_last"  # whatever the user's configuration of Keras says
 INITIAL_STDDEV = 0.02
 LEAST_FILTERS = 24  # of the first step to start from the input: 2x2 pixels of 3 colours, twice
 GAIN_BEFORE_TANH = 1.2  # tanh(1.2 x) is closest to x, on average over [-1, 1]
@@ -63,7 +64,7 @@ def build_unet(image_size=128, seed=None):
         )
     seeds = itertools.repeat(None) if seed is None else itertools.count(seed)
 
-    inputs = keras.Input((image_size, image_size, 3), name="lr_faces")
+    inputs = keras.Input((image_size, image_size, 3), name="lr_faces", dtype="float32")
     x = inputs
     skips = []
     for step, (filters, batch_norm) in enumerate(ENCODER, start=1):
@@ -75,7 +76,13 @@ def build_unet(image_size=128, seed=None):
         x = _up(x, filters, dropout, seeds, name=f"up_{step}")
         x = layers.Concatenate(name=f"skip_{step}")([x, skip])
     x = layers.Conv2DTranspose(
-        3, KERNEL_SIZE, 2, "same", kernel_initializer=_initializer(seeds), name="up_7_conv"
+        3,
+        KERNEL_SIZE,
+        2,
+        "same",
+        data_format=LAYOUT,
+        kernel_initializer=_initializer(seeds),
+        name="up_7_conv",
     )(x)
     # float32 under mixed precision too: 16 bits would cost the picture visible steps.
     outputs = layers.Activation("tanh", dtype="float32", name="sr_faces")(x)
@@ -122,6 +129,7 @@ def _down(x, filters, batch_norm, seeds, name):
         KERNEL_SIZE,
         2,
         "same",
+        data_format=LAYOUT,
         use_bias=False,
         kernel_initializer=_initializer(seeds),
         name=f"{name}_conv",
@@ -138,6 +146,7 @@ def _up(x, filters, dropout, seeds, name):
         KERNEL_SIZE,
         2,
         "same",
+        data_format=LAYOUT,
         use_bias=False,
         kernel_initializer=_initializer(seeds),
         name=f"{name}_conv",

@@ -14,12 +14,13 @@ import tensorflow as tf
 from PIL import Image
 from tqdm import tqdm
 
-from errors import Mistake, tell
+from errors import Mistake, expanded, shown, tell
 from facenet import FaceNet
 from imaging.detection import FaceDetector
 from imaging.lists import EXTENSIONS
 from inference.plan import plan
 from inference.report import Report, Sheets, Summary
+from inference.resolution import AUTO, OWN, parse_resolution
 from inference.restoration import Restoration, failed
 from inference.super_resolver import SuperResolver
 from trained_networks import add_model_option, load_network, newest_network
@@ -36,7 +37,10 @@ report.csv. A picture should show one upright face, cropped with some margin, sm
 pixels: larger ones are reduced to 128 first. Pictures that are not square keep their
 proportions; of an animation, the first frame is taken. A file may have any name, if it is in the
 format of one of those that are taken of a folder, which end in
-{textwrap.fill(", ".join(sorted(EXTENSIONS)), 100)}."""
+{textwrap.fill(", ".join(sorted(EXTENSIONS)), 100)}.
+
+Whatever a result shows beyond its input is a guess of the network, and may be the face of someone
+else: do not identify people by it."""
 
 EPILOG = """\
 examples:
@@ -74,6 +78,14 @@ def parse(arguments):
         "super-resolve each and put it back; each is also saved in <name>_faces",
     )
     parser.add_argument(
+        "--resolution",
+        default=AUTO,
+        metavar="auto|own|HxW",
+        help="how many pixels a picture really has: auto finds out if it was enlarged before it "
+        "came, as most crops from the web are, and takes it for what it was; own takes it as it "
+        "is; HEIGHTxWIDTH says it of all pictures (%(default)s)",
+    )
+    parser.add_argument(
         "--facenet",
         action="store_true",
         help="report how alike the embedded FaceNet finds the enlarged input and the result: the "
@@ -85,13 +97,18 @@ def parse(arguments):
     )
     options = parser.parse_args(arguments)
     try:
-        options.model = Path(options.model) if options.model else newest_network()
-        options.output = Path(options.output)
+        options.model = expanded(Path(options.model)) if options.model else newest_network()
+        options.output = expanded(Path(options.output))
+        # A picture may have a name that begins with ~.
+        options.paths = [p if os.path.lexists(p) else expanded(p) for p in options.paths]
         for path in map(Path, options.paths):
             if os.path.isdir(path) and path.resolve() == options.output.resolve():
                 parser.error(f"--output must be another folder than the one searched, {path}")
-    except Mistake as error:
+        options.resolution = parse_resolution(options.resolution)
+    except (Mistake, ValueError) as error:
         parser.error(str(error))
+    if options.detect and options.resolution not in (AUTO, OWN):
+        parser.error("--detect finds faces of many sizes: --resolution is auto or own with it")
     return options
 
 
@@ -119,10 +136,10 @@ def main(arguments=None):
     report = Report(options.output / "report.csv")
     sheets = Sheets(options.output, super_resolve.size)
     summary = Summary(super_resolve.size)
-    print(f"Network  {options.model}\nDevice   {device}", flush=True)
+    print(f"Network  {shown(options.model)}\nDevice   {device}", flush=True)
 
     tasks, problems = plan(options.paths, options.output, options.overwrite, options.detect)
-    restoration = Restoration(super_resolve, facenet, batch_size)
+    restoration = Restoration(super_resolve, facenet, batch_size, options.resolution)
     results = itertools.chain(
         itertools.starmap(failed, problems),
         restoration.photographs(tasks, detector) if detector else restoration.pictures(tasks),
@@ -134,7 +151,8 @@ def main(arguments=None):
                     listener.add(result)
                 progress.update(result.settles)
     except OSError as error:
-        print(f"super_resolve.py: cannot write to {options.output}: {error}", file=sys.stderr)
+        reason = shown(f"cannot write to {options.output}: {error}")
+        print(f"super_resolve.py: {reason}", file=sys.stderr)
         return 1
     finally:  # after Ctrl-C as well
         sheets.finish()

@@ -5,12 +5,13 @@ import hashlib
 import json
 import os
 import platform
+import zipfile
 from pathlib import Path
 
 import keras
 import tensorflow as tf
 
-from errors import Mistake
+from errors import Mistake, expanded
 from files import whole
 from imaging.lists import fingerprint
 from model import build_unet
@@ -158,7 +159,7 @@ def newest_network(folder=RUNS):
     Raises:
         Mistake: there is none.
     """
-    folder = Path(folder)
+    folder = expanded(Path(folder))
     found = [p for name in (FILE_NAME, BEST) for p in folder.rglob(name) if os.path.isfile(p)]
     if not found:
         raise Mistake(f"there is no trained network in {folder}: run train.py first")
@@ -240,7 +241,7 @@ def load_network(path):
         Mistake: the file is missing, unreadable, damaged, or maps something else than faces to
             faces.
     """
-    path = Path(path)
+    path = expanded(Path(path))
     try:
         path.open("rb").close()
     except FileNotFoundError as error:
@@ -251,14 +252,25 @@ def load_network(path):
         network = keras.models.load_model(path, compile=False)
         shapes = tuple(network.input_shape), tuple(network.output_shape)
     except Exception as error:  # Keras raises many kinds for damaged files
-        reason = " ".join(str(error).split())[:200]
-        raise Mistake(f"{path} is not a whole .keras file: {reason}") from error
+        reason = " ".join(str(error).split())[:200] or type(error).__name__
+        # Not every error is about the file.
+        trouble = "cannot be loaded" if _is_whole(path) else "is not a whole .keras file"
+        raise Mistake(f"{path} {trouble}: {reason}") from error
     size = shapes[0][1] if len(shapes[0]) == 4 else None
     if size is None or shapes != ((None, size, size, 3),) * 2:
         raise Mistake(
             f"{path} maps {shapes[0]} to {shapes[1]}; expected (None, S, S, 3) to the same"
         )
     return network
+
+
+def _is_whole(path):
+    """Return whether a file is a `.keras` archive and all its checksums are right."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            return archive.testzip() is None and "config.json" in archive.namelist()
+    except Exception:  # zipfile raises many kinds for damaged files
+        return False
 
 
 def super_resolution(network, correct):

@@ -1,8 +1,10 @@
 """Giving a network its arrays: each matched by name and shape, each exactly once."""
 
+import contextlib
+
 import numpy as np
 
-from facenet.errors import WeightsError
+from facenet.errors import BuildError, WeightsError
 from facenet.inception_resnet_v1 import build_inception_resnet_v1
 from facenet.names import BATCH_NORMS
 
@@ -28,8 +30,11 @@ def build_network(contents):
     Raises:
         WeightsError: an array is missing, unknown, of another shape or type, not finite, or a
             negative variance.
+        BuildError: something else is wrong than the file.
     """
-    network = build_inception_resnet_v1(*_sizes(contents))
+    sizes = _sizes(contents)
+    with _blaming_no_file():
+        network = build_inception_resnet_v1(*sizes)
     variables = {
         f"{layer.name}/{variable.name}": variable
         for layer in network.layers
@@ -47,8 +52,18 @@ def build_network(contents):
             with np.errstate(over="ignore"):
                 array = array * _read(contents, gamma_name)
             _check_finite(contents, name, array)
-        variable.assign(array)
+        with _blaming_no_file():
+            variable.assign(array)
     return network
+
+
+@contextlib.contextmanager
+def _blaming_no_file():
+    try:
+        yield
+    except Exception as error:  # Keras and its backends raise many kinds
+        reason = " ".join(f"{type(error).__name__} {error}".split())[:200]
+        raise BuildError(f"FaceNet cannot be built on this machine: {reason}") from error
 
 
 def _sizes(contents):

@@ -8,6 +8,7 @@ import keras
 from keras import layers
 
 INPUT_SIZE = 160
+LAYOUT = "channels_last"  # whatever the user's configuration of Keras says
 
 
 def build_inception_resnet_v1(width=1.0, embedding_size=128):
@@ -27,7 +28,15 @@ def build_inception_resnet_v1(width=1.0, embedding_size=128):
         return filters if width == 1.0 else max(8, round(filters * width / 8) * 8)
 
     def conv(x, filters, kernel, name, strides=1, padding="same"):
-        x = layers.Conv2D(scaled(filters), kernel, strides, padding, use_bias=False, name=name)(x)
+        x = layers.Conv2D(
+            scaled(filters),
+            kernel,
+            strides,
+            padding,
+            data_format=LAYOUT,
+            use_bias=False,
+            name=name,
+        )(x)
         x = _batch_norm(name)(x)
         return layers.Activation("relu", name=f"{name}_Activation")(x)
 
@@ -35,7 +44,7 @@ def build_inception_resnet_v1(width=1.0, embedding_size=128):
         """Return activation(x + scale * up), `up` a biased 1x1 convolution of the branches."""
         x_depth = x.shape[-1]
         up = layers.Concatenate(name=f"{name}_Concatenate")(branches)
-        up = layers.Conv2D(x_depth, 1, name=f"{name}_Conv2d_1x1")(up)
+        up = layers.Conv2D(x_depth, 1, data_format=LAYOUT, name=f"{name}_Conv2d_1x1")(up)
         x = layers.Add(name=f"{name}_Add")([x, layers.Rescaling(scale, name=f"{name}_Scale")(up)])
         return layers.Activation(activation, name=f"{name}_Activation")(x) if activation else x
 
@@ -63,11 +72,11 @@ def build_inception_resnet_v1(width=1.0, embedding_size=128):
         return residual(x, [b0, b1], scale, name, activation)
 
     # Stem: (B, 160, 160, 3)
-    inputs = keras.Input((INPUT_SIZE, INPUT_SIZE, 3), name="standardized_faces")
+    inputs = keras.Input((INPUT_SIZE, INPUT_SIZE, 3), name="standardized_faces", dtype="float32")
     x = conv(inputs, 32, 3, "Conv2d_1a_3x3", strides=2, padding="valid")  # (B, 79, 79, 32)
     x = conv(x, 32, 3, "Conv2d_2a_3x3", padding="valid")  # (B, 77, 77, 32)
     x = conv(x, 64, 3, "Conv2d_2b_3x3")  # (B, 77, 77, 64)
-    x = layers.MaxPooling2D(3, 2, name="MaxPool_3a_3x3")(x)  # (B, 38, 38, 64)
+    x = layers.MaxPooling2D(3, 2, data_format=LAYOUT, name="MaxPool_3a_3x3")(x)  # (B, 38, 38, 64)
     x = conv(x, 80, 1, "Conv2d_3b_1x1")  # (B, 38, 38, 80)
     x = conv(x, 192, 3, "Conv2d_4a_3x3", padding="valid")  # (B, 36, 36, 192)
     x = conv(x, 256, 3, "Conv2d_4b_3x3", strides=2, padding="valid")  # (B, 17, 17, 256)
@@ -81,7 +90,7 @@ def build_inception_resnet_v1(width=1.0, embedding_size=128):
     b1 = conv(x, 192, 1, "Mixed_6a_Branch_1_Conv2d_0a_1x1")
     b1 = conv(b1, 192, 3, "Mixed_6a_Branch_1_Conv2d_0b_3x3")
     b1 = conv(b1, 256, 3, "Mixed_6a_Branch_1_Conv2d_1a_3x3", strides=2, padding="valid")
-    pool = layers.MaxPooling2D(3, 2, name="Mixed_6a_Branch_2_MaxPool_1a_3x3")(x)
+    pool = layers.MaxPooling2D(3, 2, data_format=LAYOUT, name="Mixed_6a_Branch_2_MaxPool_1a_3x3")(x)
     x = layers.Concatenate(name="Mixed_6a")([b0, b1, pool])
 
     # 10 x Block17: (B, 8, 8, 896)
@@ -96,7 +105,7 @@ def build_inception_resnet_v1(width=1.0, embedding_size=128):
     b2 = conv(x, 256, 1, "Mixed_7a_Branch_2_Conv2d_0a_1x1")
     b2 = conv(b2, 256, 3, "Mixed_7a_Branch_2_Conv2d_0b_3x3")
     b2 = conv(b2, 256, 3, "Mixed_7a_Branch_2_Conv2d_1a_3x3", strides=2, padding="valid")
-    pool = layers.MaxPooling2D(3, 2, name="Mixed_7a_Branch_3_MaxPool_1a_3x3")(x)
+    pool = layers.MaxPooling2D(3, 2, data_format=LAYOUT, name="Mixed_7a_Branch_3_MaxPool_1a_3x3")(x)
     x = layers.Concatenate(name="Mixed_7a")([b0, b1, b2, pool])
 
     # 6 x Block8, the last one unscaled and linear: (B, 3, 3, 1792)
@@ -105,7 +114,7 @@ def build_inception_resnet_v1(width=1.0, embedding_size=128):
     x = block8(x, "Block8_6", scale=1.0, activation=None)
 
     # Embedding: (B, 1792), then (B, embedding_size). float32 under mixed precision too.
-    x = layers.GlobalAveragePooling2D(name="AvgPool", dtype="float32")(x)
+    x = layers.GlobalAveragePooling2D(data_format=LAYOUT, name="AvgPool", dtype="float32")(x)
     x = layers.Dense(embedding_size, use_bias=False, name="Bottleneck", dtype="float32")(x)
     outputs = _batch_norm("Bottleneck", dtype="float32")(x)
     return keras.Model(inputs, outputs, name="inception_resnet_v1")

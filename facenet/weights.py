@@ -14,7 +14,7 @@ import h5py
 import keras
 
 from facenet.contents import Contents
-from facenet.errors import WeightsError
+from facenet.errors import BuildError, WeightsError
 from facenet.fitting import build_network
 from facenet.keras_h5 import open_keras_h5
 from facenet.known_files import SOURCES
@@ -55,7 +55,8 @@ def load_weights(path):
         `Weights`.
 
     Raises:
-        WeightsError: one line that says what is wrong with the file and what to do.
+        WeightsError: one line that says what is wrong with the file and what to do, or with
+            something else than the file.
     """
     path = Path(path)
     if not path.is_file():
@@ -65,6 +66,10 @@ def load_weights(path):
             network = build_network(contents)
         with open(path, "rb") as file:  # from the system's cache by now
             sha256 = hashlib.file_digest(file, "sha256").hexdigest()
+    except BuildError:
+        raise
+    except MemoryError as error:
+        raise BuildError(f"there is not enough memory to load {path}") from error
     except WeightsError as error:
         raise WeightsError(f"{path} {error}. {ADVICE}") from error
     except Exception as error:  # h5py, zipfile and damaged pickles raise many kinds

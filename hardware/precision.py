@@ -2,11 +2,14 @@
 
 from hardware import cpu_flags
 
+import contextlib
 import os
 
 import keras
 import tensorflow as tf
 from joblib import cpu_count
+
+from errors import Mistake
 
 POLICIES = {"float32": "float32", "bfloat16": "mixed_bfloat16", "float16": "mixed_float16"}
 PRECISIONS = ("auto", *POLICIES)
@@ -14,6 +17,8 @@ PRECISIONS = ("auto", *POLICIES)
 
 def use_hardware(precision):
     """Let GPU memory grow as needed and set the number format of layers built from now on.
+
+    What a user's configuration of Keras says of number formats and layouts is overruled.
 
     Args:
         precision: one of `PRECISIONS`; "auto" stands for the fastest that this machine
@@ -23,10 +28,22 @@ def use_hardware(precision):
 
     Returns:
         (precision, device): the one chosen and a line about the hardware.
+
+    Raises:
+        Mistake: this process already uses Keras on another backend.
     """
+    if keras.config.backend() != "tensorflow":
+        raise Mistake(
+            f"Keras already runs on {keras.config.backend()} in this process: start a new one, or "
+            "import this command before Keras"
+        )
+    keras.config.set_image_data_format("channels_last")
+    keras.config.set_floatx("float32")
     gpus = tf.config.list_physical_devices("GPU")
     for gpu in gpus:
-        tf.config.experimental.set_memory_growth(gpu, True)
+        # Where TensorFlow was used before, as in a notebook, the memory stays as it is.
+        with contextlib.suppress(RuntimeError, ValueError):
+            tf.config.experimental.set_memory_growth(gpu, True)
     if gpus:
         details = tf.config.experimental.get_device_details(gpus[0])
         device = f"{details.get('device_name', 'GPU')} (GPUs: {len(gpus)})"
@@ -42,3 +59,11 @@ def use_hardware(precision):
     chosen = fastest if precision == "auto" else precision
     keras.config.set_dtype_policy(POLICIES[chosen])
     return chosen, device
+
+
+def use_cpu_alone():
+    """Hide the GPUs, which may round factors to 10 bits where CPUs do not."""
+    try:
+        tf.config.set_visible_devices([], "GPU")
+    except RuntimeError:  # TensorFlow uses them already, as in a notebook
+        tf.config.experimental.enable_tensor_float_32_execution(False)

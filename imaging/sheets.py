@@ -1,10 +1,10 @@
 """Sheets of faces: samples of a training, and what went into a network beside what came out."""
 
 import dataclasses
+import importlib.util
 import re
 from pathlib import Path
 
-import matplotlib
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
@@ -16,8 +16,13 @@ SAMPLE_MARGIN, GROUP_GAP, TITLE, HEADINGS = 12, 14, 26, 44
 CARD_MARGIN, CARD_GAP, CAPTION, CARD_HEADINGS = 16, 18, 20, 42
 FACES_PER_SHEET = 24
 LABELS = ("input", "bicubic", "IPU-Net")  # of the pictures of a face
-# Matplotlib brings a font with Latin, Greek, Cyrillic and Arabic letters.
-FONT = Path(matplotlib.get_data_path()) / "fonts" / "ttf" / "DejaVuSans.ttf"
+# Matplotlib brings a font with Latin, Greek, Cyrillic and Arabic letters. It is not imported for
+# that: in a notebook's child processes it would look for a backend that may not be there.
+FONT = (
+    Path(importlib.util.find_spec("matplotlib").origin)
+    .with_name("mpl-data")
+    .joinpath("fonts", "ttf", "DejaVuSans.ttf")
+)
 
 
 # --- Samples of a training ---------------------------------------------------------------------

@@ -5,7 +5,7 @@ import sys
 
 import numpy as np
 
-from errors import Mistake
+from errors import Mistake, shown
 from imaging.sheets import Card, ComparisonSheets
 from inference.restoration import TELLING_SIZE
 
@@ -76,7 +76,8 @@ class Sheets:
     def add(self, result):
         """Put the face of a `Result`, if it has one, on the sheet; a full sheet is written."""
         if face := result.face:
-            remark = f"{_text(result.size)} → {_text(face.sr.shape)}"
+            taken_for = f" (as {_text(face.resolution)})" if face.was_enlarged else ""
+            remark = f"{_text(result.size)}{taken_for} → {_text(face.sr.shape)}"
             if similarity := _similarity(face):
                 remark += f", similarity {similarity}{'' if face.is_telling else ' (too small)'}"
             card = Card(result.name, remark, (face.picture, face.bicubic, face.sr))
@@ -104,7 +105,7 @@ class Summary:
         """Begin at nothing; `size` is the height and width of the network's faces in pixels."""
         self.problems = []
         self._size = size
-        self._done = self._reduced = self._left = self._too_small = 0
+        self._done = self._reduced = self._left = self._too_small = self._enlarged = 0
 
     def add(self, result):
         """Count a `Result`."""
@@ -115,6 +116,7 @@ class Summary:
         self._left += result.left
         if face := result.face:
             self._reduced += max(result.size) > self._size
+            self._enlarged += face.was_enlarged
             self._too_small += bool(_similarity(face)) and not face.is_telling
 
     def tell(self, sheets, output):
@@ -125,13 +127,18 @@ class Summary:
             output: `Path` of the folder with the results.
         """
         for problem in self.problems:
-            print(f"Not done: {problem}", file=sys.stderr)
+            print(f"Not done: {shown(problem)}", file=sys.stderr)
         for problem in sheets.lost:
-            print(f"Warning  {problem}", file=sys.stderr)
+            print(f"Warning  {shown(problem)}", file=sys.stderr)
         if self._reduced:
             print(
                 f"Note     {self._reduced} of the pictures have more than {self._size} pixels on a "
                 "side: they were reduced first, so their results have fewer pixels than they"
+            )
+        if self._enlarged:
+            print(
+                f"Note     {self._enlarged} of the faces were taken for enlargements of smaller "
+                "pictures, see the sheets; with --resolution own none is"
             )
         if self._left:
             print(
@@ -145,8 +152,9 @@ class Summary:
             )
         if sheets.paths:
             more = " ..." if len(sheets.paths) > 3 else ""
-            print(f"Compare  {', '.join(map(str, sheets.paths[:3]))}{more}")
-        print(f"Done     {self._done} of {self._done + len(self.problems)} pictures, see {output}")
+            print(f"Compare  {', '.join(map(shown, sheets.paths[:3]))}{more}")
+        count = self._done + len(self.problems)
+        print(f"Done     {self._done} of {count} pictures, see {shown(output)}")
 
 
 def _text(shape):

@@ -13,6 +13,7 @@ from files import whole
 from imaging.cropping import cut_out, put_back
 from imaging.pictures import read_pixels, read_reduced
 from inference.plan import earlier_faces
+from inference.resolution import OWN, bring_to
 from inference.super_resolver import cut_pixels
 
 READ_SIZE = 4  # larger pictures are reduced to this many times the network's size on reading
@@ -27,18 +28,25 @@ class Face:
         picture: uint8 RGB (H, W, 3) as it came.
         bicubic: uint8 RGB of the network's size, enlarged.
         sr: uint8 RGB of the same shape, super-resolved.
-        similarity: identity similarity of the two in [-1, 1], NaN if not measured.
+        resolution: (height, width) that the picture was taken for, see `resolution.bring_to`.
+        similarity: identity similarity of bicubic and sr in [-1, 1], NaN if not measured.
     """
 
     picture: np.ndarray
     bicubic: np.ndarray
     sr: np.ndarray
+    resolution: tuple
     similarity: float
+
+    @property
+    def was_enlarged(self):
+        """Whether the picture was taken for the enlargement of a smaller one."""
+        return self.resolution != self.picture.shape[:2]
 
     @property
     def is_telling(self):
         """Whether the picture has enough pixels to tell who it shows."""
-        return all(a >= b for a, b in zip(self.picture.shape, TELLING_SIZE, strict=False))
+        return all(a >= b for a, b in zip(self.resolution, TELLING_SIZE, strict=True))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -74,7 +82,7 @@ def failed(source, reason):
 class Restoration:
     """Super-resolves the pictures of a plan one after the other, a few in memory at a time."""
 
-    def __init__(self, super_resolve, embed=None, batch_size=16):
+    def __init__(self, super_resolve, embed=None, batch_size=16, resolution=OWN):
         """Keep what works on faces.
 
         Args:
@@ -82,10 +90,12 @@ class Restoration:
             embed: function from faces, float32 (B, H, W, 3), to embeddings, (B, E), or None not
                 to measure similarity.
             batch_size: most faces computed at a time; it changes memory and speed alone.
+            resolution: what pictures are taken for, see `resolution.bring_to`.
         """
         self._super_resolve = super_resolve
         self._embed = embed
         self._batch_size = batch_size
+        self._resolution = resolution
 
     def pictures(self, tasks):
         """Do pictures that show one face each.
@@ -156,15 +166,22 @@ class Restoration:
         """Return a list of `Face` of a list of uint8 RGB (H, W, 3)."""
         if not pictures:
             return []
-        lr_faces, sr_faces = self._super_resolve(pictures)
+        taken = [bring_to(picture, self._resolution) for picture in pictures]
+        lr_faces, sr_faces = self._super_resolve(taken)
         similarities = [float("nan")] * len(pictures)
         if self._embed:
             embeddings = [self._embed(tf.constant(faces)) for faces in (lr_faces, sr_faces)]
             similarities = 1.0 - paired_cosine_distances(*embeddings)
         return [
-            Face(picture, cut_pixels(lr_face, picture), cut_pixels(sr_face, picture), float(value))
-            for picture, lr_face, sr_face, value in zip(
-                pictures, lr_faces, sr_faces, similarities, strict=True
+            Face(
+                picture,
+                cut_pixels(lr_face, small),
+                cut_pixels(sr_face, small),
+                small.shape[:2],
+                float(value),
+            )
+            for picture, small, lr_face, sr_face, value in zip(
+                pictures, taken, lr_faces, sr_faces, similarities, strict=True
             )
         ]
 

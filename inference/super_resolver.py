@@ -62,27 +62,36 @@ class SuperResolver:
         size: height and width of the network's faces in pixels.
     """
 
-    def __init__(self, network):
+    def __init__(self, network, correct=None):
         """Compile a network.
 
         Args:
             network: `keras.Model`, see `load_network`.
+            correct: function from sr_faces, lr_faces and their low resolutions, int32 (N, 2), to
+                sr_faces that reduce to what came in; None leaves them as the network gives them.
         """
         self.size = network.input_shape[1]
         self._run = compiled(network)
+        self._correct = correct
 
     def __call__(self, pictures):
         """Super-resolve pictures, each of its own size, all at once.
 
         Args:
-            pictures: list of uint8 RGB arrays (H, W, 3), as many as shall be computed at a time.
+            pictures: list of uint8 RGB arrays (H, W, 3) at their true resolution, see
+                `resolution.bring_to`; as many as shall be computed at a time.
 
         Returns:
             (lr_faces, sr_faces): NumPy arrays, float32 (N, S, S, 3) in [-1, 1], the padding of
             pictures that are not square still with them; see `without_padding`.
         """
         lr_faces = np.concatenate([enlarge(picture[None], self.size) for picture in pictures])
-        return lr_faces, self._run(lr_faces).numpy()
+        sr_faces = self._run(lr_faces)
+        if self._correct:
+            # Pictures that are not square were padded to one, larger ones reduced to the size.
+            sides = [min(max(picture.shape[:2]), self.size) for picture in pictures]
+            sr_faces = self._correct(sr_faces, lr_faces, np.array([sides, sides], np.int32).T)
+        return lr_faces, np.asarray(sr_faces)
 
 
 def cut_pixels(face, picture):

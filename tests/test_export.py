@@ -54,6 +54,16 @@ def test_mistakes_end_with_usage_and_2(work, monkeypatch):
     assert (code, "cannot write to --output file" in err) == (2, True)
 
 
+def test_a_home_that_no_shell_has_seen_to_is_found(work, tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    (tmp_path / "home").mkdir()
+    work.network.rename(tmp_path / "home" / "net.keras")
+    code, _, err = work.run("keras", "--output=~/out", "--model=~/net.keras")
+    assert code == 0, err
+    assert Path("home/out/ipu_net.keras").is_file()
+    assert not Path("~").exists()
+
+
 def test_a_full_disk_is_named(work, monkeypatch):
     import resource
 

@@ -1,3 +1,4 @@
+import os
 import re
 import subprocess
 import sys
@@ -29,6 +30,9 @@ def test_mistakes_end_with_usage_and_2(work, monkeypatch, capsys):
         ([], "the following arguments are required: PATH"),
         (["in", "--output", "./in"], "--output must be another folder"),
         (["in", "--model", "none.keras"], "there is no trained network none.keras"),
+        (["in", "--resolution", "16"], "--resolution '16' is none of auto, own and HEIGHTxWIDTH"),
+        (["in", "--resolution", "0x16"], "'0x16' is none of"),
+        (["in", "--detect", "--resolution", "16x12"], "--resolution is auto or own with it"),
         (["in", "--model", "in/a.png"], "in/a.png is not a whole .keras file"),
     ):
         code, _, err = work.run(*arguments)
@@ -76,12 +80,45 @@ def test_the_script_runs_from_anywhere(tmp_path):
     assert (tmp_path / "super_resolved" / "-face_sr.png").is_file()
 
 
+def test_the_surroundings_of_others_and_a_reader_that_goes_away_cost_nothing(tmp_path):
+    Image.new("RGB", (9, 9)).save(tmp_path / "face.png")
+    (tmp_path / "model.keras").write_bytes(identity_network())
+    (tmp_path / "keras.json").write_text(
+        '{"backend": "torch", "image_data_format": "channels_first", "floatx": "float16"}'
+    )
+    environment = {
+        **os.environ,
+        "KERAS_HOME": str(tmp_path),
+        "MPLBACKEND": "module://matplotlib_inline.backend_inline",
+    }
+    command = [sys.executable, str(ROOT / "super_resolve.py"), "face.png", "--facenet"]
+    command += ["--model", "model.keras"]
+    process = subprocess.Popen(
+        command, cwd=tmp_path, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    )
+    process.stdout.close()
+    err = process.communicate()[1].decode()
+    assert process.returncode == 0, err
+    assert "Error" not in err
+    assert "Exception" not in err
+    report = (tmp_path / "super_resolved" / "report.csv").read_text()
+    assert "face.png,super_resolved/face_sr.png,9x9,128x128,1.000," in report
+
+
 def test_help_explains_every_option(capsys):
     with pytest.raises(SystemExit) as end:
         super_resolve.parse(["--help"])
     assert end.value.code == 0
     text = capsys.readouterr().out
-    for word in ("--output", "--model", "--detect", "--facenet", "--overwrite", "Exit code"):
+    for word in (
+        "--output",
+        "--model",
+        "--detect",
+        "--resolution",
+        "--facenet",
+        "--overwrite",
+        "Exit code",
+    ):
         assert word in text
     assert max(map(len, text.splitlines())) <= 100
 

@@ -1,10 +1,13 @@
 import os
 import shutil
+import zipfile
 
+import keras
 import pytest
+from restoring import identity_network
 
 from errors import Mistake
-from trained_networks import find_run, newest_network
+from trained_networks import find_run, load_network, newest_network
 
 
 def test_the_newest_finished_network_of_a_folder_is_taken(tmp_path):
@@ -53,3 +56,30 @@ def test_an_unfinished_training_gives_the_network_of_its_best_epoch(tmp_path):
     assert newest_network(tmp_path / "a") == tmp_path / "a" / "checkpoints" / "best.keras"
     (tmp_path / "a" / "model.keras").touch()
     assert newest_network(tmp_path) == tmp_path / "a" / "model.keras"
+
+
+def test_a_file_is_not_blamed_for_an_error_of_the_machine(tmp_path, monkeypatch):
+    path = tmp_path / "model.keras"
+    path.write_bytes(identity_network())
+
+    def fail(*arguments, **options):
+        raise MemoryError
+
+    monkeypatch.setattr(keras.models, "load_model", fail)
+    with pytest.raises(Mistake, match=r"model\.keras cannot be loaded: MemoryError$"):
+        load_network(path)
+    path.write_bytes(identity_network()[:-100])
+    with pytest.raises(Mistake, match=r"model\.keras is not a whole \.keras file: MemoryError$"):
+        load_network(path)
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("other.txt", "")
+    with pytest.raises(Mistake, match="is not a whole"):
+        load_network(path)
+
+
+def test_a_home_that_no_shell_has_seen_to_is_found(tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    (tmp_path / "runs").mkdir()
+    (tmp_path / "runs" / "model.keras").write_bytes(identity_network())
+    assert newest_network("~/runs") == tmp_path / "runs" / "model.keras"
+    assert load_network("~/runs/model.keras").input_shape == (None, 128, 128, 3)

@@ -1,4 +1,5 @@
 import importlib.util
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -8,7 +9,7 @@ import numpy as np
 import pytest
 from exporting import Work
 
-from inference.formats import comparison_faces
+from inference.formats import EXPORTS, comparison_faces
 from inference.super_resolver import SuperResolver
 from trained_networks import load_network
 
@@ -72,6 +73,18 @@ def test_a_saved_model_takes_raw_pictures_without_our_code(work):
         expected = np.round((super_resolve(list(batch))[1] + 1.0) * 127.5)
         assert np.abs(results[name] - expected).max() <= 1  # where a half is rounded
         assert (results[name] == expected).mean() > 0.99
+
+
+@pytest.mark.parametrize("name", [b"run [1]", b"*? {a,b} ~ $HOME \\ %s", b"caf\xe9"])
+def test_folders_may_be_called_anything(work, name):
+    folder = os.fsdecode(name)
+    formats = ["keras", "savedmodel", *(["onnx"] if not needs("onnx").args[0] else [])]
+    code, out, err = work.run(*formats, "--output", folder)
+    assert code == 0, err
+    assert out.count("Exported ") == len(formats)
+    assert sorted(p.name for p in Path(folder).iterdir()) == sorted(
+        export.file for export in EXPORTS if export.format in formats
+    )
 
 
 @needs("tflite")

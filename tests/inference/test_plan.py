@@ -35,6 +35,25 @@ def test_a_name_that_is_no_text_is_done_as_well(work):
     code, _, err = work.run(name)
     assert code == 0, err
     assert Path("super_resolved", os.fsdecode(b"caf\xe9_sr.png")).is_file()
+    folder = os.fsdecode(b"\xe9")
+    code, out, err = work.run(name, "missing_" + name, "--output", folder)
+    assert (code, Path(folder, os.fsdecode(b"caf\xe9_sr.png")).is_file()) == (1, True)
+    assert r"Not done: missing_caf\xe9.png: there is no such file" in err
+    assert r"Done     1 of 2 pictures, see \xe9" in out
+    assert [row["source"] for row in work.report()] == [r"caf\udce9.png"]
+
+
+def test_a_home_that_no_shell_has_seen_to_is_found(work, monkeypatch):
+    monkeypatch.setenv("HOME", str(work.folder / "home"))
+    work.picture("home/in/a.png")
+    work.picture("~b.png")  # a name like any other
+    work.network.rename("home/net.keras")
+    code, _, err = work.run("~/in", "~b.png", "--output=~/out", "--model=~/net.keras")
+    assert code == 0, err
+    assert sorted(p.name for p in Path("home/out").glob("*_sr.png")) == ["a_sr.png", "~b_sr.png"]
+    assert not Path("~").exists()
+    code, _, err = work.run("~b.png", "--output", "~nobody_of_this_name/out", "--model=x.keras")
+    assert (code, "there is no home folder ~nobody_of_this_name/out" in err) == (2, True)
 
 
 def test_pictures_of_one_name_do_not_replace_each_other(work):

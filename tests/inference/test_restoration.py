@@ -163,3 +163,20 @@ def test_photographs_without_small_faces_are_named(work):
     assert "dot.png: no small face was found" in err
     assert "portrait.png: no small face; the 1 found have 128 or more pixels already" in err
     assert work.results() == []
+
+
+def test_a_picture_that_was_enlarged_before_gives_what_the_original_gives(work):
+    work.picture("small.png", (16, 12))
+    with Image.open("small.png") as image:
+        image.resize((48, 64), Image.Resampling.NEAREST).save("large.png")
+    code, out, err = work.run("small.png", "large.png")
+    assert code == 0, err
+    assert "Note     1 of the faces were taken for enlargements of smaller pictures" in out
+    np.testing.assert_array_equal(work.result("large_sr.png"), work.result("small_sr.png"))
+    assert [row["input_size"] for row in work.report()] == ["16x12", "64x48"]
+    code, out, _ = work.run("large.png", "--resolution", "own", "--overwrite")
+    assert (code, "taken for" in out) == (0, False)
+    assert (work.result("large_sr.png") != work.result("small_sr.png")).any()
+    code, out, _ = work.run("large.png", "--resolution", "16x12", "--overwrite")
+    assert code == 0
+    np.testing.assert_array_equal(work.result("large_sr.png"), work.result("small_sr.png"))

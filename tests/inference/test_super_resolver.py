@@ -58,3 +58,22 @@ def test_the_result_does_not_depend_on_the_batch():
     _, together = SuperResolver(network)(pictures)
     alone = [SuperResolver(network)([picture])[1][0] for picture in pictures]
     np.testing.assert_allclose(together, alone, atol=1e-6)
+
+
+def test_a_correction_is_told_the_resolution_of_each_padded_picture():
+    network = keras.Sequential([keras.Input((128, 128, 3)), keras.layers.Activation("tanh")])
+    shapes = [(16, 12), (7, 7), (3, 200)]
+    pictures = [np.full((*shape, 3), 200, np.uint8) for shape in shapes]
+    calls = []
+
+    def correct(sr_faces, lr_faces, low_resolutions):
+        calls.append((sr_faces.numpy(), lr_faces, low_resolutions))
+        return sr_faces - 1.0
+
+    lr_faces, corrected = SuperResolver(network, correct)(pictures)
+    _, sr_faces = SuperResolver(network)(pictures)
+    ((before, given, low_resolutions),) = calls
+    np.testing.assert_array_equal(given, lr_faces)
+    np.testing.assert_array_equal(before, sr_faces)
+    np.testing.assert_array_equal(corrected, sr_faces - 1.0)
+    assert low_resolutions.tolist() == [[16, 16], [7, 7], [128, 128]]
