@@ -93,7 +93,7 @@ def write_people(run, faces, start=None):
     faces_line = fingerprint(faces)
     if path.exists() and read_people(run).get("faces") == faces_line:
         return  # the run goes on
-    before = read_people(run_of(Path(start))).get("people", {}) if start else {}
+    before = read_people(run_of(Path(start).resolve())).get("people", {}) if start else {}
     people = {"faces": faces_line, "people": before | people_of(faces)}
     with whole(path) as unfinished:
         unfinished.write_text(json.dumps(people, indent=0) + "\n")
