@@ -17,7 +17,7 @@ from evaluation.faces import (
 from evaluation.groups import choose_groups, group_rows
 from evaluation.intervals import DRAWS, People
 from evaluation.measuring import FROM_HR, judge, measure_faces
-from evaluation.native import draw_across, judge_probes, measure_probes
+from evaluation.native import draw_across, judge_probes, measure_probes, sizes_of
 from evaluation.pairs import Pairs
 from evaluation.quality import find_measures
 from evaluation.restoring import Restorer
@@ -120,7 +120,8 @@ def measure_native(chosen, trained, network, judges, problems):
         f"intervals from {DRAWS} draws of {people.count} people; who else is in the gallery stays",
     ]
     print("Faces   ", conditions[0])
-    versions = measure_probes(list(found.values()), gallery.pixels, restorer.super_resolve, judges)
+    restorer = Restorer(network, sizes_of(found.values(), size), trained[1])
+    versions = measure_probes(list(found.values()), gallery.pixels, restorer, judges)
     outcomes = judge_probes(versions, judges.names, identities, gallery_identities, pairs)
     weights = None
     if pairs:
