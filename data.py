@@ -171,6 +171,34 @@ def degrade(hr_faces, low_resolution, antialias=True, eight_bits=True):
     return ops.reshape(lr_faces, hr_faces.shape)
 
 
+def enlarge(pixels, size=128):
+    """Make pictures of any size the input of the network.
+
+    Pictures that are not square are padded to one by repeating their edges, so that faces keep
+    their proportions. Smaller ones are enlarged by the bicubic kernel that training enlarges with,
+    larger ones reduced by the antialiased one that it reduces with. Works in graphs as well.
+
+    Args:
+        pixels: uint8 RGB (B, H, W, 3), of any H and W from 1.
+        size: height and width of the network's faces.
+
+    Returns:
+        lr_faces, float32 (B, size, size, 3) in [-1, 1].
+    """
+    height, width = tf.unstack(tf.shape(pixels)[1:3])
+    side = tf.maximum(height, width)
+    for axis, length in ((1, height), (2, width)):
+        positions = tf.range(side) - (side - length) // 2
+        pixels = tf.gather(pixels, tf.clip_by_value(positions, 0, length - 1), axis=axis)
+    faces = to_faces(pixels)
+    faces = tf.cond(
+        side > size,
+        lambda: tf.image.resize(faces, (size, size), "bicubic", antialias=True),
+        lambda: tf.image.resize(faces, (size, size), "bicubic"),
+    )
+    return tf.clip_by_value(tf.ensure_shape(faces, (None, size, size, 3)), -1.0, 1.0)
+
+
 # --- Batches ---------------------------------------------------------------------------------
 
 

@@ -26,6 +26,7 @@ class PerFace:
         shift: float (N, 3), mean difference from HR of red, green, blue, in levels of 0 to 255.
         pixel: float (N,), pixel loss, see `losses`.
         embeddings: {embedder's name: float32 (N, E)}.
+        further: {name: float (N,)} of further measures of a picture.
     """
 
     psnr: np.ndarray
@@ -33,9 +34,10 @@ class PerFace:
     shift: np.ndarray
     pixel: np.ndarray
     embeddings: dict
+    further: dict = dataclasses.field(default_factory=dict)
 
 
-def measure(hr_faces, low_resolutions, methods, embedders, degradation):
+def measure(hr_faces, low_resolutions, methods, embedders, degradation, further=None):
     """Degrade faces, restore and measure them, one low resolution after the other.
 
     Args:
@@ -46,6 +48,7 @@ def measure(hr_faces, low_resolutions, methods, embedders, degradation):
             bicubically, as they are.
         embedders: {name: function from (faces, low_resolution) to embeddings (N, E)}.
         degradation: `data.Degradation` of these low resolutions.
+        further: {name: function from (faces, hr_faces) to float (N,)}, other measures of pictures.
 
     Yields:
         (low resolution, name of the method, `PerFace`).
@@ -66,6 +69,7 @@ def measure(hr_faces, low_resolutions, methods, embedders, degradation):
                     shift=difference.mean(axis=(1, 2)) * 127.5,
                     pixel=np.abs(difference).mean(axis=(1, 2, 3)),
                     embeddings=embeddings,
+                    further={n: of(faces, hr_faces) for n, of in (further or {}).items()},
                 ),
             )
 
@@ -101,11 +105,16 @@ def rank1_identification(embeddings, hr_embeddings, identities):
 
 
 def rank1_hits(embeddings, hr_embeddings, identities):
-    """Return for each face whether it is taken for the right person.
+    """Return for each face 1 if its `identification_ranks` is 1, 0 if not, NaN if it has none."""
+    ranks = identification_ranks(embeddings, hr_embeddings, identities)
+    return np.where(np.isnan(ranks), np.nan, ranks == 1)
+
+
+def identification_ranks(embeddings, hr_embeddings, identities):
+    """Return how many people each face is not less similar to than to the right one, plus 1.
 
     A person is known by the mean of the unit-length embeddings of their HR faces; of the person
-    that a face shows, its own HR face is left out. A face is taken for the person whose mean is
-    most similar to it.
+    that a face shows, its own HR face is left out. A face of rank 1 is taken for the right person.
 
     Args:
         embeddings: float32 (N, E) of the faces to identify.
@@ -113,18 +122,43 @@ def rank1_hits(embeddings, hr_embeddings, identities):
         identities: array of N labels.
 
     Returns:
-        float (N,): 1 for right, 0 for wrong, NaN for faces whose person has no other photograph
-        or who stand alone, since there is nobody to take them for.
+        float (N,), NaN for faces whose person has no other photograph or who stand alone, since
+        there is nobody to take them for.
     """
     _, labels, counts = np.unique(identities, return_inverse=True, return_counts=True)
     probes, gallery = normalize(embeddings), normalize(hr_embeddings)
     sums = np.zeros((len(counts), gallery.shape[1]))
     np.add.at(sums, labels, gallery)
-    cosines = probes @ normalize(sums).T
     own = np.sum(probes * normalize(sums[labels] - gallery), axis=1)
-    cosines[np.arange(len(labels)), labels] = -np.inf
-    has_answer = (counts[labels] > 1) & (len(counts) > 1)
-    return np.where(has_answer, own > cosines.max(axis=1), np.nan)
+    ranks = _ranks(probes @ normalize(sums).T, labels, own)
+    return np.where((counts[labels] > 1) & (len(counts) > 1), ranks, np.nan)
+
+
+def ranks_in_gallery(embeddings, identities, gallery, gallery_identities):
+    """Return `identification_ranks` of faces in a gallery of other pictures.
+
+    Args:
+        embeddings: float32 (N, E) of the faces to identify.
+        identities: array of N labels.
+        gallery: float32 (M, E), embeddings of the gallery's faces.
+        gallery_identities: array of M labels.
+
+    Returns:
+        float (N,), NaN for faces of people who are not in the gallery.
+    """
+    people, labels = np.unique(gallery_identities, return_inverse=True)
+    sums = np.zeros((len(people), gallery.shape[1]))
+    np.add.at(sums, labels, normalize(gallery))
+    cosines = normalize(embeddings) @ normalize(sums).T
+    places = np.minimum(np.searchsorted(people, identities), len(people) - 1)
+    own = cosines[np.arange(len(places)), places]
+    return np.where(people[places] == identities, _ranks(cosines, places, own), np.nan)
+
+
+def _ranks(cosines, places, own):
+    """Return 1 plus the number of other people (N, P) at least as similar as the right one (N,)."""
+    cosines[np.arange(len(places)), places] = -np.inf
+    return 1.0 + np.sum(cosines >= own[:, None], axis=1)
 
 
 def known_mean(values):

@@ -94,7 +94,7 @@ def write_people(run, faces, start=None):
     faces_line = fingerprint(faces)
     if path.exists() and read_people(run).get("faces") == faces_line:
         return  # the run goes on
-    before = read_people(run_of(Path(start))).get("people", {}) if start else {}
+    before = read_people(run_of(Path(start).resolve())).get("people", {}) if start else {}
     people = {"faces": faces_line, "people": before | people_of(faces)}
     with whole(path) as unfinished:
         unfinished.write_text(json.dumps(people, indent=0) + "\n")
@@ -293,18 +293,3 @@ def super_resolution(network, correct):
         return correct(network(lr_faces, training=False), lr_faces, low_resolutions)
 
     return run
-
-
-def compiled(network):
-    """Return a network as a compiled function for use, not training.
-
-    Args:
-        network: `keras.Model` from lr_faces to sr_faces, both (B, S, S, 3) in [-1, 1].
-
-    Returns:
-        Function from float32 lr_faces, a batch of any length, to sr_faces.
-    """
-    return tf.function(
-        lambda lr_faces: network(lr_faces, training=False),
-        input_signature=[tf.TensorSpec((None, *network.input_shape[1:]), tf.float32)],
-    )

@@ -1,69 +1,86 @@
 """What `evaluate.py` draws: its curves, and the pairs that super-resolution spoils."""
 
 import dataclasses
+import itertools
 
 import numpy as np
 from matplotlib import colormaps
 from matplotlib.figure import Figure
 from sklearn.metrics import roc_curve
 
-from evaluation.measuring import HR_LR, PROTOCOLS
+from evaluation.measuring import HR_LR, PROTOCOLS, recognised
+from evaluation.tables import MOST_RANKS, is_certain, size_and_method
 from files import whole
 from imaging.sheets import Card, draw_sheet
-from metrics import BICUBIC, HR, SR
+from metrics import BICUBIC, HR, SR, known_mean
 
 WORST_PAIRS = 8
 COLOURS = {BICUBIC: "tab:orange", SR: "tab:blue", HR: "tab:gray"}
 
 
-def draw_pictures(folder, rows, outcomes, pairs, faces, restore):
-    """Draw all that pairs have to show; without pairs, remove what an earlier evaluation drew.
+def draw_pictures(folder, results, rows, changes):
+    """Draw all that there are numbers for; remove other pictures of an earlier evaluation.
 
     Args:
         folder: `Path` to write to.
-        rows: see `measuring.table_rows`.
-        outcomes: see `measuring.judge`.
-        pairs: `Pairs`, or None.
-        faces: `Faces`.
-        restore: see `draw_worst`.
+        results: `Results`.
+        rows: list of `Row`.
+        changes: see `tables.differences`.
     """
-    paths = [folder / f"{name}.png" for name in ("verification", "roc", "worst")]
-    if pairs is None:
-        for path in paths:
-            path.unlink(missing_ok=True)
-        return
-    verification, roc, worst = paths
-    draw_verification(verification, rows)
-    # The judge of the last pictures is the unseen recogniser, if there is one.
-    judge = rows[-1]["recogniser"]
-    draw_roc(roc, outcomes, pairs, judge)
-    cases = find_worst(outcomes, pairs, judge)
-    draw_worst(worst, cases, pairs, faces.pixels, restore)
-    if not cases:
-        print(f"No pair that bicubic enlargement has right is wrong with SR: no {worst.name}")
+    # The judge of single pictures is the last unseen recogniser, if there is one.
+    outcomes, pairs, judge = results.outcomes, results.pairs, rows[-1].recogniser
+    has_ranks = any(outcome.ranks is not None for outcome in outcomes.values())
+    drawings = {
+        "verification": lambda path: draw_verification(path, rows, changes, results.people),
+        "roc": lambda path: draw_roc(path, outcomes, pairs, judge),
+        "cmc": lambda path: draw_cmc(path, outcomes, judge),
+        "worst": results.draw_worst,
+    }
+    drawn = {"cmc"} if has_ranks else set()
+    if pairs is not None:
+        drawn |= {"verification", "roc"} | ({"worst"} if results.draw_worst else set())
+    for name, draw in drawings.items():
+        path = folder / f"{name}.png"
+        draw(path) if name in drawn else path.unlink(missing_ok=True)
 
 
 # --- Curves ------------------------------------------------------------------------------------
 
 
-def draw_verification(path, rows):
-    """Draw accuracy against low resolution, one panel per recogniser and protocol."""
-    recognisers = list(dict.fromkeys(row["recogniser"] for row in rows))
-    figure = Figure(figsize=(12, 4.2 * len(recognisers)), layout="constrained")
-    axes = figure.subplots(len(recognisers), 2, sharey=True, squeeze=False)
-    for i, name in enumerate(recognisers):
-        for axis, protocol in zip(axes[i], PROTOCOLS, strict=True):
-            for method in (BICUBIC, SR):
-                own = [r for r in rows if r["recogniser"] == name and r["method"] == method]
-                values = [row[f"{protocol} accuracy"] for row in own]
-                axis.plot(values, "o-", color=COLOURS[method], label=method)
-            (hr,) = (r for r in rows if r["recogniser"] == name and r["method"] == HR)
-            axis.axhline(hr[f"{protocol} accuracy"], color=COLOURS[HR], ls="--", label=HR)
-            axis.set_xticks(range(len(own)), [row["low_resolution"] for row in own], rotation=40)
-            axis.set(title=f"{name}: {protocol}", ylabel="verification accuracy (%)")
-            axis.grid(alpha=0.3)
-            axis.spines[["top", "right"]].set_visible(False)
-            axis.legend(loc="lower right")
+def draw_verification(path, rows, changes, people):
+    """Draw accuracy against low resolution, one panel per recogniser and protocol.
+
+    Bands are 95 % intervals. Where that of the difference that SR makes holds 0, its point is
+    hollow.
+    """
+    recognisers = list(dict.fromkeys(row.recogniser for row in rows))
+    names = [f"{protocol} accuracy" for protocol in PROTOCOLS]
+    names = [name for name in names if any(name in row.numbers for row in rows)]
+    shape = len(recognisers), len(names)
+    figure = Figure(figsize=(6 * shape[1], 4.2 * shape[0]), layout="constrained")
+    panels = figure.subplots(*shape, sharey=True, squeeze=False)
+    for (recogniser, name), axis in zip(
+        itertools.product(recognisers, names), panels.flat, strict=True
+    ):
+        own = [row for row in rows if row.recogniser == recogniser and name in row.numbers]
+        sizes = list(dict.fromkeys(row.size for row in own if row.method == SR))
+        for method in (BICUBIC, SR):
+            of_method = [row for row in own if row.method == method]
+            values = [row.numbers[name] for row in of_method]
+            low, high = zip(*(people.interval(row.drawn[name]) for row in of_method), strict=True)
+            axis.fill_between(range(len(sizes)), low, high, color=COLOURS[method], alpha=0.15)
+            axis.plot(values, "o-", color=COLOURS[method], label=method)
+        for i, size in enumerate(sizes):
+            if not is_certain(*changes[recogniser, size, name][1:]):
+                axis.plot(i, values[i], "o", mfc="white", color=COLOURS[SR])
+        for row in own:
+            if row.method not in (BICUBIC, SR):
+                colour = COLOURS.get(row.method, "tab:green")
+                axis.axhline(row.numbers[name], color=colour, ls="--", label=row.method)
+        axis.set_xticks(range(len(sizes)), sizes, rotation=40)
+        axis.set(title=f"{recogniser}: {name.split()[0]}", ylabel="verification accuracy (%)")
+        _plain(axis)
+        axis.legend(loc="lower right", title="hollow: within chance of bicubic", title_fontsize=8)
     _save(path, figure)
 
 
@@ -76,25 +93,44 @@ def draw_roc(path, outcomes, pairs, recogniser):
         pairs: `Pairs`.
         recogniser: name of the judge.
     """
-    scores = _judged_by(recogniser, outcomes)
-    sizes = list(dict.fromkeys(key[0] for key in scores if key != HR))
-    colours = colormaps["viridis"](np.linspace(0, 0.92, len(sizes)))
+    curves = {}
+    for key, judgement in _judged_by(recogniser, outcomes).items():
+        far, tar, _ = roc_curve(pairs.same, judgement.scores)
+        curves[key] = 100 * far, 100 * tar
+    titles = f"{HR_LR}, {recogniser}", "false acceptance rate (%)", "true acceptance rate (%)"
+    _draw_by_size(path, curves, *titles)
+
+
+def draw_cmc(path, outcomes, recogniser):
+    """Draw how often the right person is among the most similar ones; see `draw_roc`."""
+    ranks = {
+        key: outcome.ranks
+        for (name, key), outcome in outcomes.items()
+        if name == recogniser and outcome.ranks is not None
+    }
+    within = np.arange(1, 1 + min(MOST_RANKS, max(np.nanmax(r, initial=2) for r in ranks.values())))
+    curves = {
+        key: (within, [known_mean(recognised(own, rank)) for rank in within])
+        for key, own in ranks.items()
+    }
+    _draw_by_size(path, curves, recogniser, "rank", "right person within the rank (%)")
+
+
+def _draw_by_size(path, curves, title, xlabel, ylabel):
+    """Draw {key of a version: (x, y)}, bicubic beside SR, a colour for every low resolution."""
+    sizes = list(dict.fromkeys(key[0] for key in curves if key != HR))
+    colours = dict(zip(sizes, colormaps["viridis"](np.linspace(0, 0.92, len(sizes))), strict=True))
     figure = Figure(figsize=(12, 5.6), layout="constrained")
     axes = figure.subplots(1, 2, sharey=True)
     for axis, method in zip(axes, (BICUBIC, SR), strict=True):
-        curves = [
-            (f"{size[0]}x{size[1]}", scores[size, method].scores, colour)
-            for size, colour in zip(sizes, colours, strict=True)
-        ]
-        for label, values, colour in [*curves, (HR, scores[HR].scores, "black")]:
-            far, tar, _ = roc_curve(pairs.same, values)
-            style = "--" if label == HR else "-"
-            axis.plot(100 * far, 100 * tar, style, color=colour, label=label)
-        axis.plot([0, 100], [0, 100], ":", color="gray", linewidth=1)
-        axis.set(title=f"{method}, {HR_LR}, {recogniser}", xlabel="false acceptance rate (%)")
-        axis.grid(alpha=0.3)
-        axis.spines[["top", "right"]].set_visible(False)
-    axes[0].set_ylabel("true acceptance rate (%)")
+        for key, curve in curves.items():
+            if key == HR or key[1] not in (BICUBIC, SR):
+                axis.plot(*curve, "--", color="black", label=size_and_method(key)[1])
+            elif key[1] == method:
+                axis.plot(*curve, color=colours[key[0]], label=size_and_method(key)[0])
+        axis.set(title=f"{method}, {title}", xlabel=xlabel)
+        _plain(axis)
+    axes[0].set_ylabel(ylabel)
     axes[1].legend(title="low resolution", loc="center left", bbox_to_anchor=(1.0, 0.5))
     _save(path, figure)
 
@@ -106,6 +142,11 @@ def _judged_by(recogniser, outcomes):
         for (name, key), outcome in outcomes.items()
         if name == recogniser
     }
+
+
+def _plain(axis):
+    axis.grid(alpha=0.3)
+    axis.spines[["top", "right"]].set_visible(False)
 
 
 def _save(path, figure):
@@ -167,6 +208,7 @@ def draw_worst(path, cases, pairs, pixels, restore):
     """
     if not cases:
         path.unlink(missing_ok=True)
+        print(f"No pair that bicubic enlargement has right is wrong with SR: no {path.name}")
         return
     cards = []
     for case in cases:

@@ -1,4 +1,4 @@
-"""dlib's face recogniser, which the losses never use: the unseen judge of `evaluate.py`.
+"""dlib's face recogniser, which the losses never use, and its landmarks of faces.
 
 Optional: `pip install dlib-bin face-recognition-models`. This file imports no TensorFlow, so that
 the processes that share its work start quickly.
@@ -8,10 +8,15 @@ import functools
 import importlib.util
 from pathlib import Path
 
+import cv2
 import numpy as np
 from joblib import Parallel, cpu_count, delayed
 
 FACES_PER_TASK = 8
+ENLARGED = 4  # times: dlib rounds landmarks to whole pixels
+# Of its 68 landmarks: eyes (the middle of six each), tip of the nose, corners of the mouth.
+FIVE_OF_68 = (range(36, 42), range(42, 48), (30,), (48,), (54,))
+INSTALL = "pip install dlib-bin face-recognition-models"
 
 
 def is_installed():
@@ -19,10 +24,8 @@ def is_installed():
     return all(importlib.util.find_spec(name) for name in ("dlib", "face_recognition_models"))
 
 
-def describe(pixels, face_box):
-    """Embed faces, on all CPU cores.
-
-    Each picture is aligned as dlib wants it, by five landmarks found in that picture alone.
+def find_own_landmarks(pixels, face_box):
+    """Find the five landmarks by which dlib aligns faces: corners of the eyes, base of the nose.
 
     Args:
         pixels: uint8 RGB (N, H, W, 3).
@@ -30,38 +33,96 @@ def describe(pixels, face_box):
             the landmarks are looked for.
 
     Returns:
+        int (N, 5, 2), x and y in pixels.
+    """
+    dlib, models = _dlib(), _models()
+    find = _loaded(dlib.shape_predictor, models / "shape_predictor_5_face_landmarks.dat")
+    box = _rectangle(pixels, face_box)
+    return np.array([[(p.x, p.y) for p in find(face, box).parts()] for face in pixels])
+
+
+def find_five_landmarks(pixels, face_box):
+    """Find eyes, tip of the nose and corners of the mouth, see `alignment`; same arguments.
+
+    Returns:
+        float (N, 5, 2), x and y in pixels.
+    """
+    dlib, models = _dlib(), _models()
+    find = _loaded(dlib.shape_predictor, models / "shape_predictor_68_face_landmarks.dat")
+    height, width = pixels.shape[1:3]
+    found = []
+    for face in pixels:
+        large = cv2.resize(
+            face, (width * ENLARGED, height * ENLARGED), interpolation=cv2.INTER_CUBIC
+        )
+        shape = find(large, _rectangle(large[None], face_box))
+        points = np.array([(p.x, p.y) for p in shape.parts()], float)
+        points = (points + 0.5) / ENLARGED - 0.5
+        found.append([points[list(places)].mean(axis=0) for places in FIVE_OF_68])
+    return np.array(found)
+
+
+def describe(pixels, landmarks, flip=False):
+    """Embed faces, on all CPU cores.
+
+    Args:
+        pixels: uint8 RGB (N, H, W, 3).
+        landmarks: int (N, 5, 2), see `find_own_landmarks`.
+        flip: whether the mean with the embedding of the mirrored face is taken.
+
+    Returns:
         float32 (N, 128).
     """
-    starts = range(0, len(pixels), FACES_PER_TASK)
     parts = Parallel(n_jobs=cpu_count())(
-        delayed(_describe)(pixels[start : start + FACES_PER_TASK], face_box) for start in starts
+        delayed(_describe)(pixels[i : i + FACES_PER_TASK], landmarks[i : i + FACES_PER_TASK], flip)
+        for i in range(0, len(pixels), FACES_PER_TASK)
     )
     return np.concatenate(parts)
 
 
-def _describe(pixels, face_box):
-    dlib, find_landmarks, network = _load()
+def _describe(pixels, landmarks, flip):
+    dlib = _dlib()
+    network = _loaded(
+        dlib.face_recognition_model_v1, _models() / "dlib_face_recognition_resnet_model_v1.dat"
+    )
+    whole = _rectangle(pixels, (0, 0, 1, 1))
+    shapes = [
+        dlib.full_object_detection(
+            whole, dlib.points([dlib.point(int(x), int(y)) for x, y in five])
+        )
+        for five in landmarks
+    ]
+    chips = [
+        dlib.get_face_chip(np.ascontiguousarray(face), shape, size=150, padding=0.25)
+        for face, shape in zip(pixels, shapes, strict=True)
+    ]
+    described = np.array(network.compute_face_descriptor(chips), np.float32)
+    if flip:
+        mirrored = [np.ascontiguousarray(chip[:, ::-1]) for chip in chips]
+        described += np.array(network.compute_face_descriptor(mirrored), np.float32)
+        described /= 2
+    return described
+
+
+def _rectangle(pixels, face_box):
     height, width = pixels.shape[1:3]
     left, top, right, bottom = face_box
-    box = dlib.rectangle(
+    return _dlib().rectangle(
         round(left * width), round(top * height), round(right * width), round(bottom * height)
     )
-    chips = [
-        dlib.get_face_chip(picture, find_landmarks(picture, box), size=150, padding=0.25)
-        for picture in pixels
-    ]
-    return np.array(network.compute_face_descriptor(chips), np.float32)
+
+
+def _dlib():
+    import dlib
+
+    return dlib
+
+
+def _models():
+    # Found, not imported: importing the package needs a setuptools older than 81.
+    return Path(importlib.util.find_spec("face_recognition_models").origin).parent / "models"
 
 
 @functools.cache
-def _load():
-    import dlib
-
-    # Found, not imported: importing the package needs a setuptools older than 81.
-    package = Path(importlib.util.find_spec("face_recognition_models").origin).parent
-    models = package / "models"
-    return (
-        dlib,
-        dlib.shape_predictor(str(models / "shape_predictor_5_face_landmarks.dat")),
-        dlib.face_recognition_model_v1(str(models / "dlib_face_recognition_resnet_model_v1.dat")),
-    )
+def _loaded(kind, path):
+    return kind(str(path))

@@ -79,7 +79,7 @@ def _naming(values):
     return lambda value: f"{'up to' if float(value) <= median else 'above'} {median:g}"
 
 
-def group_rows(outcomes, recogniser, identities, groups):
+def group_rows(outcomes, recogniser, identities, groups, people):
     """Return one flat dict per group of people: means over faces and the smaller low resolutions.
 
     Args:
@@ -87,6 +87,7 @@ def group_rows(outcomes, recogniser, identities, groups):
         recogniser: name.
         identities: array of N folders.
         groups: {(column, value): set of names of folders}.
+        people: `People`, for the 95 % intervals of what SR changes, from `name low` to `name high`.
     """
     of_faces = {}  # (N,) each, means over the sizes
     for method in (BICUBIC, SR):
@@ -97,13 +98,20 @@ def group_rows(outcomes, recogniser, identities, groups):
         ]
         if not made:
             return []
-        for name in [name for name in GROUPED if name in made[0]]:
-            factor = 100.0 if name == "rank1" else 1.0
-            of_faces[f"{method} {name}"] = factor * np.mean([x[name] for x in made], axis=0)
+        of_faces[method] = {
+            n: np.mean([x[n] for x in made], axis=0) for n in GROUPED if n in made[0]
+        }
     rows = []
     for (column, value), members in groups.items():
         chosen = np.array([Path(identity).name in members for identity in identities])
-        if chosen.any():
-            row = {"group": f"{column} {value}", "people": len(set(identities[chosen]))}
-            rows.append(row | {name: known_mean(x[chosen]) for name, x in of_faces.items()})
+        if not chosen.any():
+            continue
+        count = len(set(identities[chosen]))
+        row = {"group": f"{column} {value}", "people": count}
+        for name, bicubic in of_faces[BICUBIC].items():
+            own = [np.where(chosen, x, np.nan) for x in (bicubic, of_faces[SR][name])]
+            row[f"{BICUBIC} {name}"], row[f"{SR} {name}"] = map(known_mean, own)
+            change = people.means(own[1]) - people.means(own[0])
+            row[f"{name} low"], row[f"{name} high"] = people.interval(change, count)
+        rows.append(row)
     return rows

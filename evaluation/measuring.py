@@ -1,30 +1,102 @@
 """Bicubic enlargement, SR and HR side by side: every face embedded once, then all the measures."""
 
+import collections
 import dataclasses
+import functools
 import itertools
+import time
 
 import numpy as np
 from tqdm import tqdm
 
 from data import to_faces
-from metrics import BICUBIC, HR, SR, PerFace, known_mean, measure, rank1_hits, similarity
+from metrics import BICUBIC, HR, SR, PerFace, identification_ranks, measure, similarity
 
 FACES_AT_ONCE = 64  # faces in memory as float32, in all their versions
 PROTOCOLS = HR_LR, LR_LR = "HR-LR", "LR-LR"
 NOT_COMPARED = {"psnr": None, "ssim": None, "shift": None, "pixel": None}  # of HR faces with HR
+FROM_HR, FROM_EACH = "HR", "each version"  # where the landmarks of a face are looked for
 
 
 # --- Faces -------------------------------------------------------------------------------------
 
 
-def measure_faces(pixels, sizes, restorer, recognisers):
+class Judges:
+    """Recognisers at work: where landmarks come from, and the time that each takes.
+
+    Attributes:
+        names: of the recognisers, in order.
+        seconds: {name: seconds so far}.
+    """
+
+    def __init__(self, recognisers, landmarks=FROM_HR):
+        """Take a list of `Recogniser`, and `FROM_HR` or `FROM_EACH`."""
+        self._recognisers = recognisers
+        self._from_hr = landmarks == FROM_HR
+        self.names = [recogniser.name for recogniser in recognisers]
+        self.seconds = collections.Counter()
+
+    @property
+    def times(self):
+        """A line about how long each recogniser took."""
+        return "time: " + "; ".join(f"{name} {s:.0f} s" for name, s in self.seconds.items())
+
+    def embedders(self, hr_faces):
+        """Return {name: function from (faces, low_resolution) to embeddings} of some faces.
+
+        Args:
+            hr_faces: float32 (N, H, W, 3); all that is embedded shows these, in this order. None
+                where there are none.
+        """
+        located = {}  # those who want the same landmarks share them
+        if self._from_hr and hr_faces is not None:
+            for recogniser in self._recognisers:
+                if recogniser.locate not in located:
+                    located[recogniser.locate] = self._locate(recogniser, hr_faces)
+        return {
+            recogniser.name: functools.partial(self._embed, recogniser, located)
+            for recogniser in self._recognisers
+        }
+
+    def _locate(self, recogniser, faces):
+        started = time.perf_counter()
+        landmarks = recogniser.locate and recogniser.locate(faces)
+        self.seconds[recogniser.name] += time.perf_counter() - started
+        return landmarks
+
+    def _embed(self, recogniser, located, faces, low_resolution=None):
+        if recogniser.locate in located:
+            landmarks = located[recogniser.locate]
+        else:
+            landmarks = self._locate(recogniser, faces)
+        started = time.perf_counter()
+        embeddings = recogniser.embed(faces, landmarks)
+        self.seconds[recogniser.name] += time.perf_counter() - started
+        return embeddings
+
+    def centre(self, embeddings, key):
+        """Subtract the mean of one version from all where a recogniser wants it, in place.
+
+        Args:
+            embeddings: {key of a version: {name: float (N, E)}}.
+            key: whose mean is subtracted.
+        """
+        for recogniser in self._recognisers:
+            if recogniser.centred:
+                mean = np.mean(embeddings[key][recogniser.name], axis=0)
+                for of_version in embeddings.values():
+                    of_version[recogniser.name] -= mean
+
+
+def measure_faces(pixels, sizes, restorer, judges, further=None):
     """Embed every face once per method and size, and compare its picture with HR.
 
     Args:
         pixels: uint8 (N, H, W, 3).
         sizes: (height, width) pairs in pixels.
         restorer: `Restorer`.
-        recognisers: list of `Recogniser`.
+        judges: `Judges`.
+        further: see `metrics.measure`.
 
     Returns:
         {HR: `PerFace`, (size, BICUBIC): `PerFace`, (size, SR): `PerFace`, ...}; embeddings are
@@ -32,39 +104,35 @@ def measure_faces(pixels, sizes, restorer, recognisers):
     """
     parts = {HR: []}
     methods = {BICUBIC: None, SR: restorer.super_resolve}
-    embedders = {r.name: lambda faces, _, r=r: r.embed(faces) for r in recognisers}
     with tqdm(total=len(pixels) * (1 + 2 * len(sizes)), unit="face") as progress:
         for start in range(0, len(pixels), FACES_AT_ONCE):
             hr_faces = to_faces(pixels[start : start + FACES_AT_ONCE]).numpy()
-            embeddings = {name: embed(hr_faces, None) for name, embed in embedders.items()}
-            parts[HR].append(PerFace(**NOT_COMPARED, embeddings=embeddings))
+            embedders = judges.embedders(hr_faces)
+            embeddings = {name: embed(hr_faces) for name, embed in embedders.items()}
+            of_hr = {n: of(hr_faces, hr_faces) for n, of in (further or {}).items()}
+            parts[HR].append(PerFace(**NOT_COMPARED, embeddings=embeddings, further=of_hr))
             progress.update(len(hr_faces))
-            measured = measure(hr_faces, sizes, methods, embedders, restorer.degradation)
-            for size, method, of_faces in measured:
+            for size, method, of_faces in measure(
+                hr_faces, sizes, methods, embedders, restorer.degradation, further
+            ):
                 parts.setdefault((size, method), []).append(of_faces)
                 progress.set_description(f"{size[0]}x{size[1]}")
                 progress.update(len(hr_faces))
     versions = {key: _joined(of_faces) for key, of_faces in parts.items()}
-    for recogniser in recognisers:
-        if recogniser.centred:
-            mean = np.mean(versions[HR].embeddings[recogniser.name], axis=0)
-            for version in versions.values():
-                version.embeddings[recogniser.name] -= mean
+    judges.centre({key: version.embeddings for key, version in versions.items()}, HR)
     return versions
 
 
 def _joined(parts):
     """Return one `PerFace` of several, face after face."""
-    joined = {
-        name: None if value is None else np.concatenate([getattr(p, name) for p in parts])
-        for name, value in vars(parts[0]).items()
-        if name != "embeddings"
-    }
-    embeddings = {
-        name: np.concatenate([part.embeddings[name] for part in parts])
-        for name in parts[0].embeddings
-    }
-    return PerFace(**joined, embeddings=embeddings)
+
+    def join(name):
+        values = [getattr(part, name) for part in parts]
+        if isinstance(values[0], dict):
+            return {key: np.concatenate([value[key] for value in values]) for key in values[0]}
+        return None if values[0] is None else np.concatenate(values)
+
+    return PerFace(**{field.name: join(field.name) for field in dataclasses.fields(PerFace)})
 
 
 # --- Results -----------------------------------------------------------------------------------
@@ -76,12 +144,14 @@ class Outcome:
 
     Attributes:
         of_faces: {name: float (N,)}: psnr, ssim, shift_red, shift_green, shift_blue (not for HR),
-            similarity, and of two people or more rank1 (1, 0 or NaN, see `metrics.rank1_hits`).
+            further measures of pictures, similarity, and of two people or more rank1, in per cent.
+        ranks: float (N,), see `metrics.identification_ranks`; None without two people.
         judgements: {protocol: `Judgement`}, empty without pairs. "HR-LR" compares the HR face of a
             pair's first picture with the version of its second, "LR-LR" the versions of both.
     """
 
     of_faces: dict
+    ranks: np.ndarray | None
     judgements: dict
 
 
@@ -106,39 +176,22 @@ def judge(versions, recognisers, identities, pairs):
             colours = zip(("red", "green", "blue"), version.shift.T, strict=True)
             of_faces = {"psnr": version.psnr, "ssim": version.ssim}
             of_faces |= {f"shift_{colour}": shift for colour, shift in colours}
+        of_faces |= version.further
         of_faces["similarity"] = similarity(embeddings, hr_embeddings)
+        ranks = None
         if len(set(identities)) > 1:
-            of_faces["rank1"] = rank1_hits(embeddings, hr_embeddings, identities)
+            ranks = identification_ranks(embeddings, hr_embeddings, identities)
+            of_faces["rank1"] = recognised(ranks)
         galleries = {HR_LR: hr_embeddings, LR_LR: embeddings}
         judgements = {
             protocol: pairs.judge(pairs.scores(gallery, embeddings))
             for protocol, gallery in galleries.items()
             if pairs is not None
         }
-        outcomes[recogniser, key] = Outcome(of_faces, judgements)
+        outcomes[recogniser, key] = Outcome(of_faces, ranks, judgements)
     return outcomes
 
 
-def table_rows(outcomes):
-    """Return one flat dict of numbers per recogniser, size and method, as in `results.csv`.
-
-    Args:
-        outcomes: see `judge`.
-    """
-    rows = []
-    for (recogniser, key), outcome in outcomes.items():
-        size, method = key if key != HR else ("", HR)
-        row = {
-            "recogniser": recogniser,
-            "low_resolution": "x".join(map(str, size)),
-            "method": method,
-        }
-        for name, values in outcome.of_faces.items():
-            row[name] = known_mean(values) * (100.0 if name == "rank1" else 1.0)
-            if name == "similarity":
-                row["similarity_p5"] = np.percentile(values, 5)
-        for protocol, judgement in outcome.judgements.items():
-            numbers = dataclasses.asdict(judgement.verification)
-            row |= {f"{protocol} {name}": value for name, value in numbers.items()}
-        rows.append(row)
-    return rows
+def recognised(ranks, rank=1):
+    """Return for each face 100 if it is among so many first ones, else 0, NaN if without rank."""
+    return np.where(np.isnan(ranks), np.nan, 100.0 * (ranks <= rank))

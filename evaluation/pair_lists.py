@@ -112,43 +112,36 @@ def _read_lfw(lines, source, folder, pictures):
     )
     folds, per_kind = None, None
     has_head = bool(lines) and len(lines[0].split()) < 3
-    if has_head:
-        try:
-            head = [int(word) for word in lines[0].split()]
-            folds, per_kind = head if len(head) == 2 else (None, *head)
-            if per_kind < 1:
-                raise ValueError
-        except (ValueError, TypeError):
-            raise Mistake(refusal) from None
-    named = []  # (two paths, whether both are of the same person)
+    try:
+        if has_head:
+            *folds, per_kind = (int(word) for word in lines[0].split())
+    except ValueError:
+        raise Mistake(refusal) from None
+    named = []
     for number, line in enumerate(lines[has_head:], 1 + has_head):
         words = line.split()
-        if not words:
-            continue
         try:
-            name_a, a, *other, b = words
-            name_b, *rest = other or [name_a]
-            if rest:
-                raise ValueError
-            images = [
-                pictures.find(folder / name / f"{name}_{int(i):04d}.jpg")
-                for name, i in ((name_a, a), (name_b, b))
-            ]
+            if words:
+                images = [pictures.find(folder / name) for name in _names(words)]
+                named.append((images, len(words) == 3))
         except ValueError:
             raise Mistake(f"{refusal}: line {number} is {line!r}") from None
-        named.append((images, not other))
     kinds = [same for _, same in named]
-    if has_head and len(named) != 2 * per_kind * (folds or 1):
+    if per_kind and len(named) != 2 * per_kind * (folds[0] if folds else 1):
         raise Mistake(f"{source} has {len(named)} pairs, its first line says otherwise")
     if len(set(kinds)) < 2:
         raise Mistake(f"{refusal}: its pairs are not of both kinds")
-    if folds is not None:
-        numbers = [i // (2 * per_kind) for i in range(len(named))]
-    elif has_head:
-        numbers = [i % FOLDS for i in range(len(named))]
-    else:
-        numbers = _folds_of_blocks(kinds)
+    by_head = [i // (2 * per_kind) for i in range(len(named))] if folds else None
+    numbers = by_head or _folds_of_blocks(kinds)
     return [Pair(n, *images, same) for n, (images, same) in zip(numbers, named, strict=True)]
+
+
+def _names(words):
+    """Return the two pictures that a line of LFW's lists names."""
+    if len(words) not in (3, 4):
+        raise ValueError
+    (name_a, a), (name_b, b) = words[:2], (words[0], words[2]) if len(words) == 3 else words[2:]
+    return [f"{name}/{name}_{int(i):04d}.jpg" for name, i in ((name_a, a), (name_b, b))]
 
 
 def _folds_of_blocks(kinds):

@@ -3,18 +3,29 @@
 import csv
 import math
 
+from evaluation.curves import draw_pictures
 from evaluation.groups import GROUP_HEIGHT
 from evaluation.measuring import HR_LR, LR_LR
+from evaluation.tables import (
+    difference_rows,
+    differences,
+    flat_rows,
+    is_certain,
+    rank_rows,
+    table_rows,
+)
 from files import whole
-from metrics import BICUBIC, HR, SR
+from metrics import BICUBIC, SR
 
-# heading, key in a row, digits after the point
+# heading, name of the number, digits after the point
 PICTURE = (
     ("PSNR (dB)", "psnr", 2),
     ("SSIM", "ssim", 3),
     ("shift red", "shift_red", 1),
     ("green", "shift_green", 1),
     ("blue", "shift_blue", 1),
+    ("BRISQUE (less is better)", "brisque", 1),
+    ("LPIPS (less is better)", "lpips", 3),
 )
 IDENTITY = (
     ("similarity", "similarity", 3),
@@ -28,11 +39,14 @@ VERIFICATION = (
     ("at FAR 0.1 % (%)", "tar_strict", 1),
     ("EER (%)", "eer", 1),
 )
-IDENTITY_TITLE = "Identification, and similarity to the HR face"
 PROTOCOLS = {
     HR_LR: "an HR face against a low-resolution one",
     LR_LR: "two faces of the same low resolution",
 }
+LEGEND = (
+    "bicubic -> SR (95 % interval of the difference, over people); ~ instead of -> where the "
+    "interval holds 0, so that SR may change nothing"
+)
 
 
 class Problems(list):
@@ -44,38 +58,62 @@ class Problems(list):
         self.append(problem)
 
 
+def write_results(folder, results, problems):
+    """Write all tables and pictures.
+
+    Args:
+        folder: `Path`.
+        results: `Results`.
+        problems: `Problems`.
+
+    Returns:
+        The text of the tables.
+    """
+    rows = table_rows(results)
+    changes = differences(rows, results.people)
+    write_csv(folder / "results.csv", flat_rows(rows, results.people))
+    write_csv(folder / "differences.csv", difference_rows(changes))
+    write_csv(folder / "cmc.csv", rank_rows(results.outcomes))
+    text = tables_text(results.conditions, rows, changes, results.by_group, problems)
+    with whole(folder / "results.md") as unfinished:
+        unfinished.write_text(text, encoding="utf-8", errors="backslashreplace")
+    draw_pictures(folder, results, rows, changes)
+    return text
+
+
 def write_csv(path, rows):
-    """Write dicts as one CSV file; a column that a dict lacks stays empty."""
+    """Write dicts as one CSV file; a column that a dict lacks stays empty, as does NaN."""
     columns = dict.fromkeys(name for row in rows for name in row)
     with whole(path) as unfinished, open(unfinished, "w", newline="", encoding="utf-8") as file:
         writer = csv.DictWriter(file, columns)
         writer.writeheader()
-        writer.writerows(rows)
+        for row in rows:
+            writer.writerow({name: "" if _is_nan(value) else value for name, value in row.items()})
 
 
-def write_tables(path, rows, by_group, conditions, problems):
-    """Write the results as Markdown.
+def tables_text(conditions, rows, changes, by_group, problems):
+    """Return the results as Markdown.
 
     Args:
-        path: file to write.
-        rows: see `measuring.table_rows`.
+        conditions: list of lines above the tables.
+        rows: list of `Row`.
+        changes: see `tables.differences`.
         by_group: see `groups.group_rows`; may be empty.
-        conditions: a line above the tables.
-        problems: lines below them.
-
-    Returns:
-        The text.
+        problems: lines below the tables.
     """
-    recognisers = list(dict.fromkeys(row["recogniser"] for row in rows))
-    of_first = [row for row in rows if row["recogniser"] == recognisers[0]]
-    parts = [conditions, "## Pictures, against HR", _table(of_first, PICTURE, with_hr=False)]
-    for name in recognisers:
-        own = [row for row in rows if row["recogniser"] == name]
-        parts += [f"## {name}", IDENTITY_TITLE, _table(own, IDENTITY)]
+    recognisers = list(dict.fromkeys(row.recogniser for row in rows))
+    parts = ["\n".join(f"* {line}" for line in [*conditions, LEGEND])]
+    of_first = [row for row in rows if row.recogniser == recognisers[0]]
+    if pictures := _table(of_first, PICTURE, changes):
+        parts += ["## Pictures, against HR", pictures]
+    for recogniser in recognisers:
+        own = [row for row in rows if row.recogniser == recogniser]
+        identity = _table(own, IDENTITY, changes)
+        parts += [f"## {recogniser}", "Identification, and similarity to the HR face", identity]
         for protocol, meaning in PROTOCOLS.items():
-            if f"{protocol} accuracy" in rows[0]:
-                columns = [(heading, f"{protocol} {key}", n) for heading, key, n in VERIFICATION]
-                parts += [f"Verification, {protocol}: {meaning}", _table(own, columns, protocol)]
+            columns = [(heading, f"{protocol} {name}", n) for heading, name, n in VERIFICATION]
+            if table := _table(own, columns, changes):
+                parts += [f"Verification, {protocol}: {meaning}", table]
     if by_group:
         parts += [
             "## Groups of people",
@@ -85,51 +123,73 @@ def write_tables(path, rows, by_group, conditions, problems):
         ]
     if problems:
         parts += ["## Problems", "\n".join(f"* {problem}" for problem in problems)]
-    text = "\n\n".join(parts) + "\n"
-    with whole(path) as unfinished:
-        unfinished.write_text(text, encoding="utf-8", errors="backslashreplace")
-    return text
+    return "\n\n".join(parts) + "\n"
 
 
-def _table(rows, columns, protocol=None, with_hr=True):
-    """Return a table with bicubic -> SR in each cell; columns that no row has are left out."""
-    columns = [column for column in columns if column[1] in rows[-1]]
-    lines = ["| low resolution | " + " | ".join(heading for heading, _, _ in columns) + " |"]
-    lines.append("|---" * (len(columns) + 1) + "|")
-    by_method = {(row["low_resolution"], row["method"]): row for row in rows}
-
-    def cell(row, key, digits):
-        text = _number(row, key, digits)
-        if key == f"{protocol} accuracy":
-            text += f" ± {row[f'{protocol} accuracy_std']:.1f}"
-        return text
-
-    for size in dict.fromkeys(row["low_resolution"] for row in rows if row["method"] != HR):
-        bicubic, sr = by_method[size, BICUBIC], by_method[size, SR]
-        cells = (f"{cell(bicubic, key, n)} -> {cell(sr, key, n)}" for _, key, n in columns)
-        lines.append(f"| {size} | " + " | ".join(cells) + " |")
-    if with_hr:
-        cells = (cell(by_method["", HR], key, n) for _, key, n in columns)
-        lines.append("| HR | " + " | ".join(cells) + " |")
+def _table(rows, columns, changes):
+    """Return a table of one recogniser; "" if no row has a number of any column."""
+    columns = [column for column in columns if any(column[1] in row.numbers for row in rows)]
+    if not columns:
+        return ""
+    lines = _head("low resolution", columns)
+    by_key = {(row.size, row.method): row for row in rows}
+    for size in dict.fromkeys(row.size for row in rows if row.method == SR):
+        bicubic, sr = by_key[size, BICUBIC], by_key[size, SR]
+        cells = []
+        for _, name, digits in columns:
+            both = [_number(row.numbers, name, digits) for row in (bicubic, sr)]
+            cells.append(
+                _cell(*both, *changes[sr.recogniser, size, name][1:], digits)
+                if name in sr.drawn
+                else " -> ".join(both)
+            )
+        lines.append(f"| {size} | {' | '.join(cells)} |")
+    for row in rows:
+        if row.method not in (BICUBIC, SR) and any(name in row.numbers for _, name, _ in columns):
+            cells = [_number(row.numbers, name, digits) for _, name, digits in columns]
+            lines.append(f"| {row.method} | {' | '.join(cells)} |")
     return "\n".join(lines)
-
-
-def _number(row, key, digits):
-    """Return a number of a row as text, or why there is none."""
-    if math.isnan(row[key]):
-        return "too few pairs" if "tar" in key.split()[-1] else "-"
-    return f"{row[key]:.{digits}f}"
 
 
 def _group_table(rows):
-    columns = (PICTURE[0], IDENTITY[0], IDENTITY[2])
-    columns = [column for column in columns if f"SR {column[1]}" in rows[0]]
-    lines = ["| group | people | " + " | ".join(heading for heading, _, _ in columns) + " |"]
-    lines.append("|---" * (len(columns) + 2) + "|")
+    columns = [column for column in (*PICTURE, *IDENTITY) if f"{SR} {column[1]}" in rows[0]]
+    lines = _head("group | people", columns)
     for row in rows:
-        cells = (
-            f"{_number(row, f'bicubic {key}', n)} -> {_number(row, f'SR {key}', n)}"
-            for _, key, n in columns
-        )
-        lines.append(f"| {row['group']} | {row['people']} | " + " | ".join(cells) + " |")
+        cells = [
+            _cell(
+                _number(row, f"{BICUBIC} {name}", digits),
+                _number(row, f"{SR} {name}", digits),
+                row[f"{name} low"],
+                row[f"{name} high"],
+                digits,
+            )
+            for _, name, digits in columns
+        ]
+        lines.append(f"| {row['group']} | {row['people']} | {' | '.join(cells)} |")
     return "\n".join(lines)
+
+
+def _head(first, columns):
+    titles = [first, *(heading for heading, _, _ in columns)]
+    line = f"| {' | '.join(titles)} |"
+    return [line, "|" + "---|" * (line.count("|") - 1)]
+
+
+def _cell(bicubic, sr, low, high, digits):
+    if bicubic == sr and not bicubic[:1].isdigit():
+        return sr  # there is no number
+    if _is_nan(low):
+        return f"{bicubic} -> {sr}"
+    arrow = "->" if is_certain(low, high) else "~"
+    return f"{bicubic} {arrow} {sr} ({low:+.{digits}f} to {high:+.{digits}f})"
+
+
+def _number(numbers, name, digits):
+    """Return a number as text, or why there is none."""
+    if name not in numbers or _is_nan(numbers[name]):
+        return "too few pairs" if "tar" in name.split()[-1] else "-"
+    return f"{numbers[name]:.{digits}f}"
+
+
+def _is_nan(value):
+    return isinstance(value, float) and math.isnan(value)

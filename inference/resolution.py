@@ -9,9 +9,10 @@ import functools
 import math
 import re
 
-import cv2
 import numpy as np
 from PIL import Image
+
+from imaging.opencv import cv2
 
 AUTO, OWN = "auto", "own"
 KERNELS = {

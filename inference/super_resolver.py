@@ -1,38 +1,9 @@
 """A trained network and pictures of any size."""
 
 import numpy as np
-import tensorflow as tf
 
-from data import to_faces, to_pixels
-from trained_networks import compiled
-
-
-def enlarge(pixels, size=128):
-    """Make pictures of any size the input of the network.
-
-    Pictures that are not square are padded to one by repeating their edges, so that faces keep
-    their proportions. Smaller ones are enlarged by the bicubic kernel that training enlarges with,
-    larger ones reduced by the antialiased one that it reduces with. Works in graphs as well.
-
-    Args:
-        pixels: uint8 RGB (B, H, W, 3), of any H and W from 1.
-        size: height and width of the network's faces.
-
-    Returns:
-        lr_faces, float32 (B, size, size, 3) in [-1, 1].
-    """
-    height, width = tf.unstack(tf.shape(pixels)[1:3])
-    side = tf.maximum(height, width)
-    for axis, length in ((1, height), (2, width)):
-        positions = tf.range(side) - (side - length) // 2
-        pixels = tf.gather(pixels, tf.clip_by_value(positions, 0, length - 1), axis=axis)
-    faces = to_faces(pixels)
-    faces = tf.cond(
-        side > size,
-        lambda: tf.image.resize(faces, (size, size), "bicubic", antialias=True),
-        lambda: tf.image.resize(faces, (size, size), "bicubic"),
-    )
-    return tf.clip_by_value(tf.ensure_shape(faces, (None, size, size, 3)), -1.0, 1.0)
+from data import Degradation, enlarge, to_pixels
+from trained_networks import super_resolution
 
 
 def without_padding(faces, height, width):
@@ -62,17 +33,18 @@ class SuperResolver:
         size: height and width of the network's faces in pixels.
     """
 
-    def __init__(self, network, correct=None):
+    def __init__(self, network, consistent=True):
         """Compile a network.
 
         Args:
             network: `keras.Model`, see `load_network`.
-            correct: function from sr_faces, lr_faces and their low resolutions, int32 (N, 2), to
-                sr_faces that reduce to what came in; None leaves them as the network gives them.
+            consistent: whether results are corrected by what their input says, see
+                `data.Degradation.correct`; False leaves them as the network gives them.
         """
         self.size = network.input_shape[1]
-        self._run = compiled(network)
-        self._correct = correct
+        sizes = [(side, side) for side in range(1, self.size + 1)]
+        correct = Degradation(self.size, sizes, consistent=consistent).correct
+        self._run = super_resolution(network, correct)
 
     def __call__(self, pictures):
         """Super-resolve pictures, each of its own size, all at once.
@@ -86,12 +58,9 @@ class SuperResolver:
             pictures that are not square still with them; see `without_padding`.
         """
         lr_faces = np.concatenate([enlarge(picture[None], self.size) for picture in pictures])
-        sr_faces = self._run(lr_faces)
-        if self._correct:
-            # Pictures that are not square were padded to one, larger ones reduced to the size.
-            sides = [min(max(picture.shape[:2]), self.size) for picture in pictures]
-            sr_faces = self._correct(sr_faces, lr_faces, np.array([sides, sides], np.int32).T)
-        return lr_faces, np.asarray(sr_faces)
+        # Pictures that are not square were padded to one, larger ones reduced to the size.
+        sides = [min(max(picture.shape[:2]), self.size) for picture in pictures]
+        return lr_faces, self._run(lr_faces, np.int32([sides, sides]).T).numpy()
 
 
 def cut_pixels(face, picture):

@@ -6,6 +6,7 @@ import subprocess
 import sys
 
 import pytest
+from PIL import Image
 from project import assert_one_line
 
 import evaluate
@@ -19,7 +20,7 @@ def read_results(project):
 
 def test_a_finished_training_is_measured_beside_bicubic_and_hr(continued):
     # Of the 17 pictures one is broken.
-    options = {"FACES_DIR": str(continued.faces), "FACES": 17, "UNSEEN_RECOGNISER": None}
+    options = {"FACES_DIR": str(continued.faces), "FACES": 17, "UNSEEN_RECOGNISERS": ()}
     code, out, err = continued.run("evaluate.py", **options)
     assert code == 0, err
     assert "Problem  " in out
@@ -33,7 +34,7 @@ def test_a_finished_training_is_measured_beside_bicubic_and_hr(continued):
     config = json.loads((folder / "config.json").read_text())
     assert config["constants"]["FACES_DIR"] == str(continued.faces)
     assert config["constants"]["network"] == "output/model.keras"
-    for name in ("verification.png", "roc.png"):
+    for name in ("verification.png", "roc.png", "cmc.png"):
         assert (folder / name).stat().st_size > 10_000
     rows = read_results(continued)
     assert [(row["low_resolution"], row["method"]) for row in rows] == [
@@ -69,6 +70,21 @@ for options in json.loads(sys.argv[1]):
         print("raised:", json.dumps(str(error)))
 """
 
+
+def evaluate_each(project, options):
+    """Evaluate once for each dict of constants, in one process; return what each printed."""
+    (project.folder / "each.py").write_text(EVALUATE_EACH)
+    process = subprocess.run(
+        [sys.executable, "each.py", json.dumps(options)],
+        cwd=project.folder,
+        capture_output=True,
+        text=True,
+    )
+    assert process.returncode == 0, process.stderr
+    parts = re.split(r"^raised: (.*)$", process.stdout, flags=re.MULTILINE)[:-1]
+    return [(json.loads(error), out) for out, error in zip(parts[::2], parts[1::2], strict=True)]
+
+
 MISTAKES = {
     "missing.csv": {"PAIRS": "missing.csv"},
     "none of 3 faces could be read": {"PAIRS": "absent.csv"},
@@ -88,55 +104,55 @@ def test_bad_input_is_named_in_one_line(continued):
         f"{head}0,{a},{b},1\n1,{c},{d},1\n1,{a},x.jpg,0\n"
     )
     (continued.folder / "one_fold.csv").write_text(f"{head}0,{a},{b},1\n0,{c},{d},0\n")
-    (continued.folder / "each.py").write_text(EVALUATE_EACH)
-    process = subprocess.run(
-        [sys.executable, "each.py", json.dumps(list(MISTAKES.values()))],
-        cwd=continued.folder,
-        capture_output=True,
-        text=True,
-    )
-    assert process.returncode == 0, process.stderr
-    raised = re.findall(r"^raised: (.*)$", process.stdout, re.MULTILINE)
-    for message, error in zip(MISTAKES, map(json.loads, raised), strict=True):
+    told = evaluate_each(continued, list(MISTAKES.values()))
+    for message, (error, _) in zip(MISTAKES, told, strict=True):
         assert message in error
         assert "\n" not in error
 
 
-def test_faces_without_people_and_faces_that_are_not_here(continued, tmp_path):
-    # One flat folder; the training's own people in a copy; the same without the run's list of them.
-    flat, copied = tmp_path / "flat", tmp_path / "copied"
+def test_faces_without_people_faces_not_here_and_faces_that_came_small(continued, tmp_path):
+    # One flat folder; the training's own people in a copy; probes of three sizes.
+    flat, copied, small = tmp_path / "flat", tmp_path / "copied", tmp_path / "small"
     shutil.copytree(continued.faces / "n000002", flat)
     for i, person in enumerate(sorted(continued.faces.iterdir())):
         shutil.copytree(person, copied / f"person {i}")
-    (continued.folder / "each.py").write_text(EVALUATE_EACH)
+        (small / f"person {i}").mkdir(parents=True)
+        for j, path in enumerate(sorted(person.glob("000[1-4]*"))):
+            with Image.open(path) as image:
+                image.resize((10 + i, 12 + j)).save(small / f"person {i}" / f"{j}.png")
     config = json.loads((continued.output / "config.json").read_text())
     config["constants"]["TRAIN_DIR"] = "/gone"
     (continued.output / "config.json").write_text(json.dumps(config))
-    options = [
-        {"FACES_DIR": str(flat), "SIZES": [(16, 12)], "UNSEEN_RECOGNISER": None},
-        {"FACES_DIR": str(copied), "SIZES": [(16, 12)], "UNSEEN_RECOGNISER": None},
-        {},
-    ]
-    outs = []
-    for chosen in (options, options[1:2]):
-        process = subprocess.run(
-            [sys.executable, "each.py", json.dumps(chosen)],
-            cwd=continued.folder,
-            capture_output=True,
-            text=True,
-        )
-        assert process.returncode == 0, process.stderr
-        outs.append(process.stdout)
-        (continued.output / "people.json").unlink(missing_ok=True)
-    of_flat, of_copied, *_ = re.split(r"^raised: ", outs[0], flags=re.MULTILINE)
+    common = {"SIZES": [(16, 12)], "UNSEEN_RECOGNISERS": ()}
+    native = {"PROBE_DIR": str(small), "GALLERY_DIR": str(copied)}
+    told = evaluate_each(
+        continued,
+        [
+            {"FACES_DIR": str(flat), **common},
+            {"FACES_DIR": str(copied), **common},
+            {**native, **common},
+            {"PROBE_DIR": str(small)},
+            {},
+        ],
+    )
+    of_flat, of_copied, of_native = (out for error, out in told[:3] if error is None)
     assert "Problem  no verification: all 4 faces are of one identity" in of_flat
     assert "| low resolution | similarity | 5th percentile |\n" in of_flat
+    assert "draws of 4 faces, as people are not known" in of_flat
     assert "PSNR" in of_flat
     assert "accuracy" not in of_flat
     assert "Problem  the network was trained on 3 of the people measured here" in of_copied
     assert "pairs could be drawn" in of_copied
-    assert "the faces that the training held out were in /gone, which is not here" in outs[0]
-    assert "it cannot be told whether the network was trained on people" in outs[1]
+    assert "12 probes" not in of_native
+    assert "16 probes of 4 people, 12 to 15 pixels high" in of_native
+    assert re.search(r"\| native \| [0-9.]+ (~|->) [0-9.]+", of_native)
+    assert "| as it is | " in of_native
+    assert "PSNR" not in of_native
+    assert told[3][0].startswith("PROBE_DIR needs GALLERY_DIR")
+    assert "the faces that the training held out were in /gone, which is not here" in told[4][0]
+    (continued.output / "people.json").unlink()
+    ((_, out),) = evaluate_each(continued, [{"FACES_DIR": str(copied), **common}])
+    assert "it cannot be told whether the network was trained on people" in out
 
 
 def test_a_missing_network_ends_the_script_with_one_line(continued):
@@ -153,6 +169,10 @@ def test_a_missing_network_ends_the_script_with_one_line(continued):
         ("RUN_DIR", None),
         ("PAIRS", ["pairs.csv"]),
         ("GROUP_COLUMNS", (1,)),
+        ("UNSEEN_RECOGNISERS", "dlib"),
+        ("LANDMARKS", "LR"),
+        ("FLIP", "no"),
+        ("QUALITY", ("niqe",)),
     ],
 )
 def test_constants_that_cannot_work_are_named(monkeypatch, name, value):

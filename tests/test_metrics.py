@@ -26,6 +26,29 @@ def test_rank1_without_two_photographs_or_two_people_is_not_a_number():
     assert math.isnan(metrics.rank1_identification(np.eye(3), np.eye(3), [1, 1, 1]))
 
 
+def test_ranks_by_hand():
+    # A, B and C, two faces each, at right angles to each other.
+    gallery, people = np.repeat(np.eye(3), 2, axis=0), list("AABBCC")
+    probes = np.array(
+        [
+            [3.0, 2.0, 1.0],  # A, then B, then C
+            [2.0, 3.0, 1.0],  # B, then A
+            [1.0, 2.0, 3.0],  # C, then B
+            [2.0, 1.0, 3.0],  # C, then A, then B
+            [1.0, 1.0, 1.0],  # no opinion counts as wrong
+            [0.0, 0.0, 1.0],
+        ]
+    )
+    ranks = metrics.identification_ranks(probes, gallery, people)
+    assert ranks.tolist() == [1, 2, 2, 3, 3, 1]
+    # The same in a gallery of other pictures, where D is not and E is nobody's.
+    gallery_people = np.array(["A", "B", "C", "E"])
+    gallery = np.array([[1.0, 0, 0], [0, 1.0, 0], [0, 0, 1.0], [-1.0, -1.0, -1.0]])
+    ranks = metrics.ranks_in_gallery(probes, np.array(list("AABBCD")), gallery, gallery_people)
+    assert ranks[:5].tolist() == [1, 2, 2, 3, 3]
+    assert math.isnan(ranks[5])
+
+
 def measured(faces, hr_faces):
     """Measure faces by returning them in place of the degraded ones."""
     degradation = Degradation(hr_faces.shape[1], [(8, 8)])

@@ -7,7 +7,16 @@ import pytest
 from restoring import identity_network
 
 from errors import Mistake
-from trained_networks import find_run, load_network, newest_network
+from imaging.lists import find_faces, hold_out_identities
+from trained_networks import (
+    find_run,
+    load_network,
+    newest_network,
+    people_of,
+    picture_mark,
+    read_people,
+    write_people,
+)
 
 
 def test_the_newest_finished_network_of_a_folder_is_taken(tmp_path):
@@ -83,3 +92,20 @@ def test_a_home_that_no_shell_has_seen_to_is_found(tmp_path, monkeypatch):
     (tmp_path / "runs" / "model.keras").write_bytes(identity_network())
     assert newest_network("~/runs") == tmp_path / "runs" / "model.keras"
     assert load_network("~/runs/model.keras").input_shape == (None, 128, 128, 3)
+
+
+def test_a_network_that_starts_from_another_knows_the_people_of_both(face_folder, tmp_path):
+    first, second = hold_out_identities(find_faces(face_folder), 2)
+    for run, faces, start in (("a", first, None), ("b", second, tmp_path / "a" / "model.keras")):
+        (tmp_path / run).mkdir()
+        write_people(tmp_path / run, faces, start)
+    assert sorted(read_people(tmp_path / "a")["people"]) == ["n000001", "n000002"]
+    people = read_people(tmp_path / "b")["people"]
+    assert sorted(people) == ["n000001", "n000002", "n000003", "n000004"]
+    assert people["n000003"] == picture_mark(face_folder / "n000003" / "0001_01.jpg")
+
+
+def test_of_very_many_people_only_some_have_a_picture_remembered(face_folder, monkeypatch):
+    monkeypatch.setattr("trained_networks.MOST_MARKS", 2)
+    marks = people_of(find_faces(face_folder))
+    assert [mark is not None for mark in marks.values()] == [True, False, True, False]

@@ -18,7 +18,9 @@ def test_the_worst_pairs_are_those_that_only_sr_spoils(tmp_path):
         ((16, 16), "bicubic"): spoilt,
         ((16, 16), "SR"): spoilt,
     }
-    outcomes = {("r", key): Outcome({}, {"HR-LR": pairs.judge(x)}) for key, x in scores.items()}
+    outcomes = {
+        ("r", key): Outcome({}, None, {"HR-LR": pairs.judge(x)}) for key, x in scores.items()
+    }
     cases = find_worst(outcomes, pairs, "r")
     assert [(case.pair, case.size) for case in cases] == [(6, (7, 6)), (4, (7, 6))]
     assert cases[0].same

@@ -5,6 +5,7 @@ from project import SAMPLES
 import evaluate
 from errors import Mistake
 from evaluation.groups import group_rows, read_groups
+from evaluation.intervals import People
 from evaluation.measuring import judge
 from evaluation.pairs import Pairs
 from metrics import PerFace
@@ -55,8 +56,9 @@ def test_group_means_by_hand():
     identities = np.array(["a", "a", "b", "b"])
     groups = {("sex", "f"): {"a"}, ("sex", "m"): {"b"}, ("sex", "nobody"): {"c"}}
     outcomes = judge(versions, ["r"], identities, pairs)
-    female, male = group_rows(outcomes, "r", identities, groups)
+    female, male = group_rows(outcomes, "r", identities, groups, People(identities))
     assert (female["group"], female["people"]) == ("sex f", 1)
     assert (female["bicubic psnr"], female["SR psnr"], female["SR rank1"]) == (21, 23, 100)
     assert (male["bicubic psnr"], male["SR psnr"], male["SR rank1"]) == (30, 15, 0)
     assert (male["bicubic similarity"], male["SR similarity"]) == (1.0, 0.0)
+    assert np.isnan(female["psnr low"])  # of one person there is no interval

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from data import Degradation
-from evaluation.measuring import judge, measure_faces, table_rows
+from evaluation.measuring import FROM_EACH, FROM_HR, Judges, judge, measure_faces
 from evaluation.pairs import Pairs
 from evaluation.recognisers import Recogniser
 from metrics import BICUBIC, HR, SR, PerFace
@@ -28,18 +28,24 @@ def outcomes(hr_embeddings, probes, identities, judged=None):
     return judge(versions, ["r"], np.array(identities), judged)
 
 
+def restorer(sizes, change, side=32):
+    """Stand for a network that adds something to every face."""
+    return types.SimpleNamespace(
+        degradation=Degradation(side, sizes), super_resolve=lambda lr_faces, _: lr_faces + change
+    )
+
+
+def mean_and_one(faces):
+    return np.stack([faces.mean((1, 2, 3)), np.ones(len(faces))], 1)
+
+
 def test_measures_by_hand():
     pixels = np.full((3, 32, 32, 3), 100, np.uint8)
     pixels[1] = 200
     # Embeds a face by its mean colour and a constant.
-    recogniser = Recogniser(
-        "mean", lambda faces: np.stack([faces.mean((1, 2, 3)), np.ones(len(faces))], 1), True
-    )
+    recogniser = Recogniser("mean", lambda faces, _: mean_and_one(faces), centred=True)
     warmer = np.array([10.0, 0.0, -5.0], np.float32) / 127.5
-    restorer = types.SimpleNamespace(
-        degradation=Degradation(32, [SIZE]), super_resolve=lambda lr_faces, _: lr_faces + warmer
-    )
-    versions = measure_faces(pixels, [SIZE], restorer, [recogniser])
+    versions = measure_faces(pixels, [SIZE], restorer([SIZE], warmer), Judges([recogniser]))
     bicubic, sr, hr = versions[SIZE, BICUBIC], versions[SIZE, SR], versions[HR]
     np.testing.assert_allclose(np.mean(bicubic.shift, 0), 0.0, atol=1e-3)
     np.testing.assert_allclose(np.mean(sr.shift, 0), [10, 0, -5], atol=1e-3)
@@ -62,18 +68,35 @@ def test_hr_lr_pairs_take_the_first_face_from_the_gallery():
     assert judgements["LR-LR"].scores == pytest.approx([1.0] * 4)
 
 
-def test_similarity_is_given_as_mean_and_5th_percentile():
-    # 21 probes whose cosines with their HR faces are 0, 0.05, ... 1.
-    cosines = np.arange(21) / 20
-    probes = np.stack([cosines, np.sqrt(1 - cosines**2)], 1)
-    rows = table_rows(outcomes([[1.0, 0.0]] * 21, probes, np.arange(21) % 3))
-    assert [row["similarity"] for row in rows] == pytest.approx([1.0, 0.5])
-    assert [row["similarity_p5"] for row in rows] == pytest.approx([1.0, 0.05])
-
-
 def test_probes_are_identified_in_the_hr_gallery():
     # The second face of person 0 looks like person 1. The other way round all were right.
     hr_embeddings = [[1.0, 0.0], [1.0, 0.0], [0.0, 1.0], [0.0, 1.0]]
     probes = [[1.0, 0.0], [0.0, 1.0], [-0.1, 1.0], [-0.1, 1.0]]
-    rows = table_rows(outcomes(hr_embeddings, probes, [0, 0, 1, 1]))
-    assert [row["rank1"] for row in rows] == [100.0, 75.0]
+    found = outcomes(hr_embeddings, probes, [0, 0, 1, 1])
+    assert found["r", HR].ranks.tolist() == [1, 1, 1, 1]
+    assert found["r", (SIZE, SR)].ranks.tolist() == [1, 2, 1, 1]
+    assert found["r", (SIZE, SR)].of_faces["rank1"].tolist() == [100, 0, 100, 100]
+
+
+@pytest.mark.parametrize(("landmarks", "times"), [(FROM_HR, 1), (FROM_EACH, 5)])
+def test_landmarks_are_found_once_or_in_each_version(landmarks, times):
+    # Two recognisers want the same landmarks: the mean of a face, which SR changes.
+    located, seen = [], {"a": [], "b": []}
+
+    def locate(faces):
+        located.append(len(faces))
+        return faces.mean((1, 2, 3))
+
+    def embed(name):
+        return lambda faces, marks: (seen[name].append(marks[0]), mean_and_one(faces))[1]
+
+    judges = Judges([Recogniser(name, embed(name), locate) for name in seen], landmarks)
+    pixels = np.full((2, 16, 16, 3), 100, np.uint8)
+    sizes = [SIZE, (4, 4)]
+    measure_faces(pixels, sizes, restorer(sizes, 0.1, 16), judges)
+    assert len(located) == times * (1 if landmarks == FROM_HR else 2)
+    changes = np.array(seen["a"]) - seen["a"][0]
+    moved = [0, 0, 0.1, 0, 0.1] if landmarks == FROM_EACH else [0] * 5
+    np.testing.assert_allclose(changes, moved, atol=1e-6)
+    assert seen["a"] == seen["b"]
+    assert judges.times.startswith("time: a ")

@@ -46,7 +46,7 @@ class Project:
         path = self.folder / file
         text = path.read_text()
         for name, value in constants.items():
-            pattern = rf"^{name} = (\(\n(?:.|\n)*?^\)|[^\n]*)"
+            pattern = rf"^{name} = (\((?:  #[^\n]*)?\n(?:.|\n)*?^\)|[^\n]*)"
             text, count = re.subn(pattern, f"{name} = {value!r}", text, flags=re.MULTILINE)
             assert count == 1, f"{file} sets {name} {count} times"
         path.write_text(text)

@@ -1,0 +1,134 @@
+"""The two things that can be measured: HR faces that are degraded, and faces that came small."""
+
+import functools
+
+import numpy as np
+
+from errors import Mistake
+from evaluation.curves import draw_worst, find_worst
+from evaluation.faces import (
+    choose_pairs,
+    choose_sizes,
+    faces_folder,
+    load_faces,
+    spread,
+    tell_people_trained_on,
+)
+from evaluation.groups import choose_groups, group_rows
+from evaluation.intervals import DRAWS, People
+from evaluation.measuring import FROM_HR, judge, measure_faces
+from evaluation.native import draw_across, judge_probes, measure_probes, sizes_of
+from evaluation.pairs import Pairs
+from evaluation.quality import find_measures
+from evaluation.restoring import Restorer
+from evaluation.tables import Results
+from imaging.lists import find_faces
+from imaging.pictures import read_or_note
+
+
+def measure_degraded(chosen, trained, network, judges, problems):
+    """Degrade HR faces, restore them, and compare with bicubic enlargement and HR.
+
+    Args:
+        chosen: constants of `evaluate.py`.
+        trained: (run's folder, constants of the training, what they resolved to).
+        network: `keras.Model` from lr_faces to sr_faces.
+        judges: `Judges`.
+        problems: `Problems`.
+
+    Returns:
+        `Results`.
+
+    Raises:
+        Mistake: faces or pairs are missing or cannot be used.
+    """
+    _, training, recipe = trained
+    sizes = choose_sizes(chosen.SIZES, training)
+    restorer = Restorer(network, sizes, training)
+    further = find_measures(chosen.QUALITY)
+    listed, paths = choose_pairs(chosen, training, recipe, problems)
+    faces = load_faces(paths, training["IMAGE_SIZE"], chosen.CENTRAL_CROP, problems)
+    pairs = Pairs.among(listed, faces.index, chosen.PAIRS, problems) if listed else None
+    if chosen.FACES_DIR or chosen.PAIRS or training["VALIDATION_DIR"]:
+        tell_people_trained_on(faces.paths, *trained, problems)
+    folder = faces_folder(chosen.FACES_DIR, training)
+    groups = choose_groups(chosen.GROUPS, folder, chosen.GROUP_COLUMNS, problems)
+    people = _people_of(faces.identities)
+    conditions = [
+        f"{faces.description}, {pairs.description if pairs else 'no pairs'}",
+        f"landmarks from {'the HR face' if chosen.LANDMARKS == FROM_HR else 'each version itself'}",
+        f"intervals from {DRAWS} draws of {people.count} "
+        + ("people" if len(set(faces.identities)) > 1 else "faces, as people are not known"),
+    ]
+    print("Faces   ", conditions[0])
+    versions = measure_faces(faces.pixels, sizes, restorer, judges, further)
+    if flat := int(np.isnan(next(v.psnr for v in versions.values() if v.psnr is not None)).sum()):
+        problems.note(f"{flat} faces are of a single colour: they have no PSNR and SSIM")
+    outcomes = judge(versions, judges.names, faces.identities, pairs)
+    # The judge of groups and pictures is the last unseen recogniser, if there is one.
+    last = judges.names[-1]
+    by_group = group_rows(outcomes, last, faces.identities, groups, people)
+    if groups and not by_group:
+        problems.note("no results by group: nobody here is in a group, or SIZES are large")
+    worst = find_worst(outcomes, pairs, last) if pairs else []
+    return Results(
+        conditions,
+        outcomes,
+        people,
+        pairs,
+        people.of_pairs(pairs) if pairs else None,
+        by_group,
+        functools.partial(
+            draw_worst, cases=worst, pairs=pairs, pixels=faces.pixels, restore=restorer.pictures
+        ),
+    )
+
+
+def measure_native(chosen, trained, network, judges, problems):
+    """Identify and verify pictures that were small from the start; same arguments."""
+    if chosen.GALLERY_DIR is None or chosen.PAIRS is not None:
+        raise Mistake("PROBE_DIR needs GALLERY_DIR, HR faces of the same people, and no PAIRS")
+    found, size = {}, trained[1]["IMAGE_SIZE"]
+    pairs_wanted = chosen.DRAWN_PAIRS
+    for path in spread(find_faces(chosen.PROBE_DIR), chosen.FACES, pairs_wanted):
+        picture = read_or_note(path, lambda _, error: problems.note(" ".join(str(error).split())))
+        if picture is not None:
+            found[path] = picture
+    if not found:
+        raise Mistake(f"PROBE_DIR: no picture in {chosen.PROBE_DIR} can be read")
+    gallery = load_faces(list(find_faces(chosen.GALLERY_DIR)), size, chosen.CENTRAL_CROP, problems)
+    identities, gallery_identities = (
+        np.array([path.parent.name for path in paths]) for paths in (found, gallery.paths)
+    )
+    if absent := set(identities) - set(gallery_identities):
+        problems.note(f"{len(absent)} people of PROBE_DIR are not in GALLERY_DIR")
+    tell_people_trained_on(list(found), *trained, problems)
+    try:
+        pairs = draw_across(gallery_identities, identities, pairs_wanted, chosen.SEED)
+    except Mistake as mistake:
+        problems.note(f"no verification: {mistake}")
+        pairs = None
+    if pairs and len(pairs) < pairs_wanted:
+        problems.note(f"only {len(pairs)} of {pairs_wanted} pairs could be drawn: raise FACES")
+    people = _people_of(identities)
+    heights = [picture.shape[0] for picture in found.values()]
+    conditions = [
+        f"{len(found)} probes of {people.count} people, {min(heights)} to {max(heights)} pixels "
+        f"high (median {np.median(heights):g}), gallery of {gallery.description}, "
+        f"{pairs.description if pairs else 'no pairs'}",
+        "landmarks from each version itself",
+        f"intervals from {DRAWS} draws of {people.count} people; who else is in the gallery stays",
+    ]
+    print("Faces   ", conditions[0])
+    restorer = Restorer(network, sizes_of(found.values(), size), trained[1])
+    versions = measure_probes(list(found.values()), gallery.pixels, restorer, judges)
+    outcomes = judge_probes(versions, judges.names, identities, gallery_identities, pairs)
+    weights = None
+    if pairs:
+        weights = people.of_pairs(pairs, people.places_of(gallery_identities))
+    return Results(conditions, outcomes, people, pairs, weights)
+
+
+def _people_of(identities):
+    """Return `People` by folder; if all faces are in one, as if each showed another person."""
+    return People(identities if len(set(identities)) > 1 else np.arange(len(identities)))
