@@ -12,10 +12,9 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from data import LOW_RESOLUTIONS, degrade, to_faces, to_pixels
+from data import BACK_PROJECTIONS, LOW_RESOLUTIONS, degrade, enlarge, to_faces, to_pixels
 from files import whole
 from imaging.lists import find_faces, load_faces
-from inference.super_resolver import enlarge
 
 SAMPLES = Path(__file__).parents[1] / "samples"
 LIMIT = {"float32": 1e-4, "float16": 2e-2}  # largest difference to Keras, on [-1, 1]
@@ -83,14 +82,23 @@ def write_saved_model(network, path):
     """Write a SavedModel that takes pictures as they are, or faces as the network does.
 
     The signature "serving_default" maps `images`, uint8 RGB (B, H, W, 3) of any H and W, to
-    `sr_images`, uint8 (B, S, S, 3): padded to a square and enlarged by `enlarge`. The signature
-    "faces" maps float32 `lr_faces` to `sr_faces`.
+    `sr_images`, uint8 (B, S, S, 3): padded to a square and enlarged by `enlarge`, corrected by what
+    the image says. The signature "faces" maps float32 `lr_faces` to `sr_faces` as the network does.
     """
     size = network.input_shape[1]
 
+    def correct(sr_faces, lr_faces, side):
+        for _ in range(BACK_PROJECTIONS):  # as `Degradation.correct`, without its tables
+            seen = tf.image.resize(sr_faces, (side, side), "bicubic", antialias=True)
+            sr_faces += lr_faces - tf.image.resize(seen, (size, size), "bicubic", antialias=True)
+        return sr_faces
+
     @tf.function(input_signature=[tf.TensorSpec((None, None, None, 3), tf.uint8, name="images")])
     def super_resolve_images(images):
-        return {"sr_images": to_pixels(network(enlarge(images, size), training=False))}
+        lr_faces = enlarge(images, size)
+        side = tf.minimum(tf.reduce_max(tf.shape(images)[1:3]), size)
+        sr_faces = network(lr_faces, training=False)
+        return {"sr_images": to_pixels(correct(sr_faces, lr_faces, side))}
 
     @tf.function(input_signature=[tf.TensorSpec((None, size, size, 3), tf.float32, name=INPUT)])
     def super_resolve_faces(lr_faces):

@@ -1,5 +1,6 @@
 import importlib.util
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -8,7 +9,9 @@ import keras
 import numpy as np
 import pytest
 from exporting import Work
+from project import ROOT
 
+from data import LOW_RESOLUTIONS, Degradation
 from inference.formats import EXPORTS, comparison_faces
 from inference.super_resolver import SuperResolver
 from trained_networks import load_network
@@ -133,3 +136,14 @@ def test_onnx_refuses_layers_it_does_not_know(work, tmp_path):
         assert code == 1
         assert f"cannot write layer {layer.name}" in err
         assert work.exported() == []
+
+
+def test_the_correction_of_the_documentation_is_ours():
+    page = (ROOT / "docs" / "exporting.md").read_text()
+    names = {}
+    exec(re.search(r"```python\n(.*?)```", page, re.DOTALL)[1], names)
+    lr_faces = comparison_faces(128)
+    wrong = lr_faces * 0.5
+    for lr_face, sr_face, size in zip(lr_faces, wrong, LOW_RESOLUTIONS, strict=True):
+        ours = Degradation(128, [size]).correct(sr_face[None], lr_face[None], np.int32([size]))[0]
+        np.testing.assert_allclose(names["correct"](sr_face, lr_face, *size), ours, atol=5e-5)
