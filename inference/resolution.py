@@ -11,6 +11,7 @@ import re
 
 import numpy as np
 from PIL import Image
+from threadpoolctl import ThreadpoolController
 
 from imaging.opencv import cv2
 
@@ -114,10 +115,12 @@ def _find_enlargement(pixels):
     longer = int(np.argmax(luma.shape))
     side, other = luma.shape[longer], luma.shape[1 - longer]
     most = min(MOST, math.floor(side / LEAST_FACTOR))
+    rows, columns = (luma, luma.T) if longer == 0 else (luma.T, luma)
     found = []
     for kernel in KERNELS:
-        along = _residues(luma if longer == 0 else luma.T, min(most + 1, side - 1), kernel)
-        across = _residues(luma.T if longer == 0 else luma, min(most + 1, other - 1), kernel)
+        with _threadpools().limit(limits=1, user_api="blas"):
+            along = _residues(rows, min(most + 1, side - 1), kernel)
+            across = _residues(columns, min(most + 1, other - 1), kernel)
         both = {}
         for n in range(LEAST - 1, min(most + 1, side - 1) + 1):
             for m in {math.floor(n * other / side), math.ceil(n * other / side)}:
@@ -150,6 +153,12 @@ def _residues(luma, most, kernel):
         outside = np.percentile(np.maximum(total - inside, 0.0), 95) / (len(luma) - n)
         residues[n] = math.sqrt(outside)
     return residues
+
+
+@functools.cache
+def _threadpools():
+    """Return what limits the threads of NumPy: on small matrices they wait for each other."""
+    return ThreadpoolController()
 
 
 @functools.lru_cache(maxsize=1300)  # some 40 MB for pictures of 128 pixels, 170 for 512
