@@ -21,6 +21,7 @@ from trained_networks import CONFIG, find_run, load_network, write_config
 # --- Faces ---
 RUN_DIR = "output"  # a training's output folder, or a folder of them: the newest network counts
 FACES_DIR = None  # one folder per identity; None: the faces that the training held out
+IDENTITY_LEVEL = None  # folder of a person: None the one that a face lies in, 1 the topmost, ...
 FACES = 96  # faces measured, spread over people, if PAIRS is None; 2,000 for large sets
 PAIRS = None  # CSV (fold,image_a,image_b,same), LFW's pairs.txt, "scikit-learn"; None draws pairs
 DRAWN_PAIRS = 600  # half of them genuine, if PAIRS is None; 6,000 for large sets, as LFW has

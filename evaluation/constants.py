@@ -47,6 +47,7 @@ def _are_measures(value):
 RULES = {
     "RUN_DIR": PATH,
     "FACES_DIR": optional(PATH),
+    "IDENTITY_LEVEL": optional(integer(1)),
     "FACES": integer(1),
     "PAIRS": optional(PATH),
     "DRAWN_PAIRS": integer(1),

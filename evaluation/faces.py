@@ -6,12 +6,12 @@ import math
 from pathlib import Path
 
 import numpy as np
-from tqdm import tqdm
 
+from console.progress import track
 from errors import Mistake
 from evaluation.pair_lists import read_pairs
-from evaluation.pairs import draw_pairs
-from imaging.lists import find_faces, fingerprint, hold_out_identities, split_faces
+from evaluation.pairs import draw_pairs, own_folder
+from imaging.lists import EXTENSIONS, find_faces, fingerprint, hold_out_identities, split_faces
 from imaging.pictures import crop_and_resize, read_pixels
 from trained_networks import people_of, picture_mark, read_people
 
@@ -23,10 +23,12 @@ class Faces:
     Attributes:
         pixels: uint8 (N, S, S, 3).
         paths: list of N `Path`.
+        folders: list of N `Path`, the folder that stands for the person of each.
     """
 
     pixels: np.ndarray
     paths: list
+    folders: list
 
     def __len__(self):
         return len(self.paths)
@@ -39,7 +41,7 @@ class Faces:
     @property
     def identities(self):
         """Array of N folders: whom a face shows."""
-        return np.array([str(path.parent) for path in self.paths])
+        return np.array([str(folder) for folder in self.folders])
 
     @property
     def description(self):
@@ -53,13 +55,31 @@ def faces_folder(faces_dir, training):
     return Path(faces_dir or training["VALIDATION_DIR"] or training["TRAIN_DIR"])
 
 
-def choose_faces(faces_dir, training, recipe):
+def identity_level(chosen, training):
+    """Return which folder stands for a person: that of FACES_DIR, or else the training's."""
+    return chosen.IDENTITY_LEVEL if chosen.FACES_DIR else training.get("IDENTITY_LEVEL")
+
+
+def identity_in(folder, level):
+    """Return a function from the path of a face below a folder to the folder of its person."""
+
+    def identity(path):
+        below = path.is_relative_to(folder)
+        return (
+            folder.joinpath(*path.relative_to(folder).parts[:-1][:level]) if below else path.parent
+        )
+
+    return own_folder if level is None else identity
+
+
+def choose_faces(faces_dir, training, recipe, level=None):
     """Return the `FaceList` to choose from: FACES_DIR, or the faces that the training held out.
 
     Args:
         faces_dir: folder of identity folders, or of faces; or None.
         training: constants of the training.
         recipe: what they resolved to.
+        level: see `find_faces`.
 
     Raises:
         Mistake: there are none, or other faces are held out now than in training.
@@ -70,7 +90,7 @@ def choose_faces(faces_dir, training, recipe):
             f"the faces that the training held out were in {folder}, which is not here: set "
             "FACES_DIR to where they are now, or to other people"
         )
-    faces = find_faces(folder)
+    faces = find_faces(folder, level)
     if faces_dir or training["VALIDATION_DIR"]:
         return faces
     trained, faces = hold_out_identities(faces, training["HELD_OUT_IDENTITIES"])
@@ -82,20 +102,21 @@ def choose_faces(faces_dir, training, recipe):
     return faces
 
 
-def spread(paths, count, pairs):
+def spread(paths, count, pairs, identity=own_folder):
     """Return some faces, sorted: so many of each person that enough pairs can be drawn.
 
     People with two faces or more come first; more people are better, so that no more faces of each
     are taken than the genuine pairs need.
 
     Args:
-        paths: iterable of `Path`, one identity per parent folder.
+        paths: iterable of `Path`.
         count: most faces.
         pairs: pairs wanted, half of them genuine.
+        identity: function from a path to the folder that stands for its person.
     """
     members = {}
     for path in paths:
-        members.setdefault(path.parent, []).append(path)
+        members.setdefault(identity(path), []).append(path)
     # n faces, m of each person, make n (m - 1) / 2 genuine pairs.
     per_person = max(2, 1 + math.ceil(2 * (pairs // 2) / count))
     in_turn = sorted(members.values(), key=lambda faces: len(faces) < 2)
@@ -105,7 +126,7 @@ def spread(paths, count, pairs):
 
 
 def choose_pairs(chosen, training, recipe, problems):
-    """Return (list of `Pair`, paths of the faces to measure).
+    """Return (list of `Pair`, paths of the faces to measure, function from a path to its person).
 
     Args:
         chosen: constants of `evaluate.py`.
@@ -117,22 +138,25 @@ def choose_pairs(chosen, training, recipe, problems):
         Mistake: faces or the list of pairs are missing, or other faces are held out now than in
             training.
     """
+    folder, level = faces_folder(chosen.FACES_DIR, training), identity_level(chosen, training)
+    identity = identity_in(folder, level)
     if chosen.PAIRS is not None:
-        pairs = read_pairs(chosen.PAIRS, faces_folder(chosen.FACES_DIR, training))
-        return pairs, sorted({path for pair in pairs for path in (pair.image_a, pair.image_b)})
-    faces = choose_faces(chosen.FACES_DIR, training, recipe)
-    paths = spread(faces, chosen.FACES, chosen.DRAWN_PAIRS)
+        pairs = read_pairs(chosen.PAIRS, folder)
+        paths = sorted({path for pair in pairs for path in (pair.image_a, pair.image_b)})
+        return pairs, paths, identity
+    faces = choose_faces(chosen.FACES_DIR, training, recipe, level)
+    paths = spread(faces, chosen.FACES, chosen.DRAWN_PAIRS, identity)
     try:
-        pairs = draw_pairs(paths, chosen.DRAWN_PAIRS, chosen.SEED)
+        pairs = draw_pairs(paths, chosen.DRAWN_PAIRS, chosen.SEED, identity)
     except Mistake as mistake:
         problems.note(f"no verification: {mistake}")
-        return [], paths
+        return [], paths, identity
     if len(pairs) < chosen.DRAWN_PAIRS:
         problems.note(
             f"only {len(pairs)} of {chosen.DRAWN_PAIRS} pairs could be drawn among {len(paths)} "
-            f"faces of {len({path.parent for path in paths})} people: raise FACES, or add faces"
+            f"faces of {len(set(map(identity, paths)))} people: raise FACES, or add faces"
         )
-    return pairs, paths
+    return pairs, paths, identity
 
 
 def choose_sizes(sizes, training):
@@ -148,11 +172,11 @@ def choose_sizes(sizes, training):
     return chosen
 
 
-def tell_people_trained_on(paths, run, training, recipe, problems):
+def tell_people_trained_on(faces, run, training, recipe, problems):
     """Note whether the network was trained on people of some faces, or that it cannot be told.
 
     Args:
-        paths: list of `Path` of the faces to measure.
+        faces: {path: folder of its person} of the faces to measure.
         run: `Path` of the run's folder, which keeps whom it trained on, see `write_people`.
         training: constants of the training, whose faces tell where the run keeps nothing.
         recipe: what they resolved to.
@@ -167,11 +191,11 @@ def tell_people_trained_on(paths, run, training, recipe, problems):
         return
     marks, names = set(people.values()) - {None}, {Path(name).name for name in people}
     by_folder = {}
-    for path in paths:
-        by_folder.setdefault(path.parent, set()).add(path)
+    for path, folder in faces.items():
+        by_folder.setdefault(folder, set()).add(path)
     same, called_alike = 0, 0
     for folder, pictures in by_folder.items():
-        pictures |= {min(folder.iterdir(), key=lambda path: path.name)}  # the training's mark
+        pictures |= _first_picture(min(pictures).parent)  # which the training remembers
         if marks & {picture_mark(picture) for picture in pictures}:
             same += 1
         elif folder.name in names:
@@ -185,18 +209,27 @@ def tell_people_trained_on(paths, run, training, recipe, problems):
         )
 
 
+def _first_picture(folder):
+    """Return the picture of a folder that comes first by name, as a set, empty if it has none."""
+    names = (path for path in folder.iterdir() if path.suffix.lower() in EXTENSIONS)
+    return set(sorted(path for path in names if not path.name.startswith("."))[:1])
+
+
 def _people_of(training, recipe):
     """Return the people of TRAIN_DIR as `write_people` keeps them; None if they are not there."""
     try:
         faces, _ = split_faces(
-            training["TRAIN_DIR"], training["VALIDATION_DIR"], training["HELD_OUT_IDENTITIES"]
+            training["TRAIN_DIR"],
+            training["VALIDATION_DIR"],
+            training["HELD_OUT_IDENTITIES"],
+            training.get("IDENTITY_LEVEL"),
         )
     except Mistake:
         return None
     return people_of(faces) if fingerprint(faces) == recipe["training faces"] else None
 
 
-def load_faces(paths, image_size, central_crop, problems):
+def load_faces(paths, image_size, central_crop, problems, identity=own_folder):
     """Read faces.
 
     Args:
@@ -204,6 +237,7 @@ def load_faces(paths, image_size, central_crop, problems):
         image_size: height and width of a face in pixels.
         central_crop: side in pixels of the square that is cut out of the middle first, or None.
         problems: `Problems`, which notes each file that cannot be read.
+        identity: function from a path to the folder that stands for its person.
 
     Returns:
         `Faces`, those that can be read.
@@ -212,7 +246,7 @@ def load_faces(paths, image_size, central_crop, problems):
         Mistake: not one could be read.
     """
     pixels, readable = [], []
-    for path in tqdm(paths, "reading", unit="face", leave=False):
+    for path in track(paths, "face", "reading"):
         try:
             picture = read_pixels(path)
         except OSError as error:
@@ -226,4 +260,4 @@ def load_faces(paths, image_size, central_crop, problems):
     if not pixels:
         reason = problems[0] if problems else "the list is empty"
         raise Mistake(f"none of {len(paths)} faces could be read: {reason}")
-    return Faces(np.stack(pixels), readable)
+    return Faces(np.stack(pixels), readable, [identity(path) for path in readable])

@@ -7,8 +7,8 @@ import itertools
 import time
 
 import numpy as np
-from tqdm import tqdm
 
+from console.progress import progress
 from data import to_faces
 from metrics import BICUBIC, HR, SR, PerFace, identification_ranks, measure, similarity
 
@@ -104,20 +104,20 @@ def measure_faces(pixels, sizes, restorer, judges, further=None):
     """
     parts = {HR: []}
     methods = {BICUBIC: None, SR: restorer.super_resolve}
-    with tqdm(total=len(pixels) * (1 + 2 * len(sizes)), unit="face") as progress:
+    with progress(len(pixels) * (1 + 2 * len(sizes)), "face") as bar:
         for start in range(0, len(pixels), FACES_AT_ONCE):
             hr_faces = to_faces(pixels[start : start + FACES_AT_ONCE]).numpy()
             embedders = judges.embedders(hr_faces)
             embeddings = {name: embed(hr_faces) for name, embed in embedders.items()}
             of_hr = {n: of(hr_faces, hr_faces) for n, of in (further or {}).items()}
             parts[HR].append(PerFace(**NOT_COMPARED, embeddings=embeddings, further=of_hr))
-            progress.update(len(hr_faces))
+            bar.update(len(hr_faces))
             for size, method, of_faces in measure(
                 hr_faces, sizes, methods, embedders, restorer.degradation, further
             ):
                 parts.setdefault((size, method), []).append(of_faces)
-                progress.set_description(f"{size[0]}x{size[1]}")
-                progress.update(len(hr_faces))
+                bar.note(f"{size[0]}x{size[1]}")
+                bar.update(len(hr_faces))
     versions = {key: _joined(of_faces) for key, of_faces in parts.items()}
     judges.centre({key: version.embeddings for key, version in versions.items()}, HR)
     return versions

@@ -6,8 +6,8 @@ and super-resolved.
 
 import cv2
 import numpy as np
-from tqdm import tqdm
 
+from console.progress import progress
 from data import enlarge, to_faces
 from errors import Mistake
 from evaluation.measuring import FACES_AT_ONCE, HR_LR, Outcome, recognised
@@ -34,12 +34,12 @@ def measure_probes(pictures, gallery, restorer, judges):
     size = gallery.shape[1]
     embedders = judges.embedders(None)
     parts = {GALLERY: []}
-    with tqdm(total=len(gallery) + 3 * len(pictures), unit="face") as progress:
+    with progress(len(gallery) + 3 * len(pictures), "face") as bar:
 
         def embed(key, faces):
             embedded = {name: embed(faces) for name, embed in embedders.items()}
             parts.setdefault(key, []).append(embedded)
-            progress.update(len(faces))
+            bar.update(len(faces))
 
         for start in range(0, len(gallery), FACES_AT_ONCE):
             embed(GALLERY, to_faces(gallery[start : start + FACES_AT_ONCE]).numpy())

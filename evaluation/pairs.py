@@ -14,6 +14,11 @@ from metrics import similarity
 FOLDS = 10
 
 
+def own_folder(path):
+    """Return the folder that a picture lies in, which stands for its person."""
+    return path.parent
+
+
 @dataclasses.dataclass(frozen=True)
 class Pair:
     """Two photographs, of the same person or not.
@@ -125,13 +130,14 @@ class Pairs:
         return Judgement(scores, right, thresholds, verification)
 
 
-def draw_pairs(paths, count, seed):
+def draw_pairs(paths, count, seed, identity=own_folder):
     """Draw pairs from identity folders, half of them genuine, in `FOLDS` folds.
 
     Args:
-        paths: list of `Path`, one identity per parent folder.
+        paths: list of `Path`.
         count: number of pairs wanted; fewer if there are not so many genuine pairs.
         seed: integer at least 0; the same seed, the same pairs.
+        identity: function from a path to the folder that stands for its person.
 
     Returns:
         List of `Pair`, no two alike.
@@ -142,7 +148,7 @@ def draw_pairs(paths, count, seed):
     rng = np.random.default_rng(seed)
     members = {}
     for path in paths:
-        members.setdefault(path.parent, []).append(path)
+        members.setdefault(identity(path), []).append(path)
     if len(members) < 2:
         raise Mistake(
             f"all {len(paths)} faces are of one identity: verification needs two folders or more"
@@ -160,7 +166,7 @@ def draw_pairs(paths, count, seed):
     impostors = {}  # as a set, but in order
     while len(impostors) < each:
         a, b = (paths[i] for i in rng.choice(len(paths), 2, replace=False))
-        if a.parent != b.parent and (b, a) not in impostors:
+        if identity(a) != identity(b) and (b, a) not in impostors:
             impostors[a, b] = None
     pairs += [(a, b, False) for a, b in impostors]
     return [Pair(i % FOLDS, a, b, same) for i, (a, b, same) in enumerate(pairs)]

@@ -1,6 +1,7 @@
 """The two things that can be measured: HR faces that are degraded, and faces that came small."""
 
 import functools
+from pathlib import Path
 
 import numpy as np
 
@@ -10,6 +11,7 @@ from evaluation.faces import (
     choose_pairs,
     choose_sizes,
     faces_folder,
+    identity_in,
     load_faces,
     spread,
     tell_people_trained_on,
@@ -46,11 +48,12 @@ def measure_degraded(chosen, trained, network, judges, problems):
     sizes = choose_sizes(chosen.SIZES, training)
     restorer = Restorer(network, sizes, training)
     further = find_measures(chosen.QUALITY)
-    listed, paths = choose_pairs(chosen, training, recipe, problems)
-    faces = load_faces(paths, training["IMAGE_SIZE"], chosen.CENTRAL_CROP, problems)
+    listed, paths, identity = choose_pairs(chosen, training, recipe, problems)
+    faces = load_faces(paths, training["IMAGE_SIZE"], chosen.CENTRAL_CROP, problems, identity)
     pairs = Pairs.among(listed, faces.index, chosen.PAIRS, problems) if listed else None
     if chosen.FACES_DIR or chosen.PAIRS or training["VALIDATION_DIR"]:
-        tell_people_trained_on(faces.paths, *trained, problems)
+        people_of_faces = dict(zip(faces.paths, faces.folders, strict=True))
+        tell_people_trained_on(people_of_faces, *trained, problems)
     folder = faces_folder(chosen.FACES_DIR, training)
     groups = choose_groups(chosen.GROUPS, folder, chosen.GROUP_COLUMNS, problems)
     people = _people_of(faces.identities)
@@ -90,19 +93,26 @@ def measure_native(chosen, trained, network, judges, problems):
         raise Mistake("PROBE_DIR needs GALLERY_DIR, HR faces of the same people, and no PAIRS")
     found, size = {}, trained[1]["IMAGE_SIZE"]
     pairs_wanted = chosen.DRAWN_PAIRS
-    for path in spread(find_faces(chosen.PROBE_DIR), chosen.FACES, pairs_wanted):
+    who, who_in_gallery = (
+        identity_in(Path(folder), chosen.IDENTITY_LEVEL)
+        for folder in (chosen.PROBE_DIR, chosen.GALLERY_DIR)
+    )
+    for path in spread(find_faces(chosen.PROBE_DIR), chosen.FACES, pairs_wanted, who):
         picture = read_or_note(path, lambda _, error: problems.note(" ".join(str(error).split())))
         if picture is not None:
             found[path] = picture
     if not found:
         raise Mistake(f"PROBE_DIR: no picture in {chosen.PROBE_DIR} can be read")
-    gallery = load_faces(list(find_faces(chosen.GALLERY_DIR)), size, chosen.CENTRAL_CROP, problems)
+    in_gallery = list(find_faces(chosen.GALLERY_DIR))
+    gallery = load_faces(in_gallery, size, chosen.CENTRAL_CROP, problems, who_in_gallery)
+    people_of_probes = {path: who(path) for path in found}
     identities, gallery_identities = (
-        np.array([path.parent.name for path in paths]) for paths in (found, gallery.paths)
+        np.array([folder.name for folder in folders])
+        for folders in (people_of_probes.values(), gallery.folders)
     )
     if absent := set(identities) - set(gallery_identities):
         problems.note(f"{len(absent)} people of PROBE_DIR are not in GALLERY_DIR")
-    tell_people_trained_on(list(found), *trained, problems)
+    tell_people_trained_on(people_of_probes, *trained, problems)
     try:
         pairs = draw_across(gallery_identities, identities, pairs_wanted, chosen.SEED)
     except Mistake as mistake:

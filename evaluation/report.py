@@ -43,6 +43,7 @@ PROTOCOLS = {
     HR_LR: "an HR face against a low-resolution one",
     LR_LR: "two faces of the same low resolution",
 }
+TOO_FEW, UNKNOWN = "too few pairs", "-"  # stand for a number
 LEGEND = (
     "bicubic -> SR (95 % interval of the difference, over people); ~ instead of -> where the "
     "interval holds 0, so that SR may change nothing"
@@ -140,7 +141,7 @@ def _table(rows, columns, changes):
             both = [_number(row.numbers, name, digits) for row in (bicubic, sr)]
             cells.append(
                 _cell(*both, *changes[sr.recogniser, size, name][1:], digits)
-                if name in sr.drawn
+                if name in sr.drawn and not name.startswith("shift")
                 else " -> ".join(both)
             )
         lines.append(f"| {size} | {' | '.join(cells)} |")
@@ -176,8 +177,8 @@ def _head(first, columns):
 
 
 def _cell(bicubic, sr, low, high, digits):
-    if bicubic == sr and not bicubic[:1].isdigit():
-        return sr  # there is no number
+    if bicubic == sr and bicubic in (TOO_FEW, UNKNOWN):
+        return sr
     if _is_nan(low):
         return f"{bicubic} -> {sr}"
     arrow = "->" if is_certain(low, high) else "~"
@@ -187,7 +188,7 @@ def _cell(bicubic, sr, low, high, digits):
 def _number(numbers, name, digits):
     """Return a number as text, or why there is none."""
     if name not in numbers or _is_nan(numbers[name]):
-        return "too few pairs" if "tar" in name.split()[-1] else "-"
+        return TOO_FEW if "tar" in name.split()[-1] else UNKNOWN
     return f"{numbers[name]:.{digits}f}"
 
 

@@ -6,7 +6,13 @@ import pytest
 from project import SAMPLES
 
 from errors import Mistake
-from evaluation.faces import choose_faces, load_faces, spread, tell_people_trained_on
+from evaluation.faces import (
+    choose_faces,
+    identity_in,
+    load_faces,
+    spread,
+    tell_people_trained_on,
+)
 from evaluation.pairs import draw_pairs
 from evaluation.report import Problems
 from imaging.lists import find_faces, fingerprint, hold_out_identities
@@ -41,6 +47,18 @@ def test_faces_are_spread_so_that_the_pairs_can_be_drawn():
     assert len({path.parent for path in spread(people(*[300] * 500), 96, 60)}) == 48
 
 
+def test_a_person_may_be_a_folder_of_folders():
+    paths = [Path(f"faces/{who}/video {v}/{i}.jpg") for who in "ab" for v in "12" for i in "12345"]
+    identity = identity_in(Path("faces"), 1)
+    assert {identity(path) for path in paths} == {Path("faces/a"), Path("faces/b")}
+    chosen = spread(paths, 20, 40, identity)
+    pairs = draw_pairs(chosen, 40, 0, identity)
+    assert all(pair.same == (identity(pair.image_a) == identity(pair.image_b)) for pair in pairs)
+    across = [p for p in pairs if p.same and p.image_a.parent != p.image_b.parent]
+    assert across  # two videos of the same person are a genuine pair
+    assert len({identity_in(Path("faces"), None)(path) for path in paths}) == 4
+
+
 def test_people_with_one_photograph_come_last():
     chosen = spread(people(1, 1, 2, 1, 3), 5, 4)
     assert [path.parent.name for path in chosen] == ["000", "002", "002", "004", "004"]
@@ -63,7 +81,8 @@ def trained(face_folder, tmp_path):
 
 def told(folder, trained):
     problems = Problems()
-    tell_people_trained_on(list(find_faces(folder)), *trained, problems)
+    faces = {path: path.parent for path in find_faces(folder)}
+    tell_people_trained_on(faces, *trained, problems)
     return problems
 
 
