@@ -3,7 +3,9 @@
 Everything runs on the CPU, without network, in float32 unless a test says otherwise.
 """
 
+import fcntl
 import os
+import pickle
 import shutil
 
 # As `hardware` does, without TensorFlow in the process that only hands out tests.
@@ -46,10 +48,27 @@ def face_folder(tmp_path):
     return folder
 
 
+def once(tmp_path_factory, name, make):
+    """Return what `make(folder)` returns; of all processes, the first calls it."""
+    base = tmp_path_factory.getbasetemp()
+    folder = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / name
+    made = folder.with_suffix(".pickle")
+    with open(folder.with_suffix(".lock"), "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not made.exists():
+            shutil.rmtree(folder, ignore_errors=True)
+            folder.mkdir()
+            made.write_bytes(pickle.dumps(make(folder)))
+        return pickle.loads(made.read_bytes())
+
+
 @pytest.fixture(scope="session")
 def finished(tmp_path_factory):
     """A project whose training ran to its end without a break, and what it printed."""
-    folder = tmp_path_factory.mktemp("finished")
+    return once(tmp_path_factory, "finished", finished_project)
+
+
+def finished_project(folder):
     faces = folder / "faces"
     for identity in ("n000001", "n000002", "n000003", "n000004"):
         shutil.copytree(ROOT / "samples" / identity, faces / identity)

@@ -2,8 +2,6 @@ import csv
 import json
 import re
 import shutil
-import subprocess
-import sys
 
 import pytest
 from PIL import Image
@@ -52,39 +50,6 @@ def test_a_finished_training_is_measured_beside_bicubic_and_hr(continued):
     assert float(rows[1]["psnr"]) < float(fine["psnr"])
 
 
-# Evaluates again and again in one process, which starts only once, and prints what was raised.
-EVALUATE_EACH = """
-import json
-import sys
-
-import evaluate
-from errors import Mistake
-
-defaults = dict(vars(evaluate))
-for options in json.loads(sys.argv[1]):
-    vars(evaluate).update(defaults | options)
-    try:
-        evaluate.main()
-        print("raised: null")
-    except Mistake as error:
-        print("raised:", json.dumps(str(error)))
-"""
-
-
-def evaluate_each(project, options):
-    """Evaluate once for each dict of constants, in one process; return what each printed."""
-    (project.folder / "each.py").write_text(EVALUATE_EACH)
-    process = subprocess.run(
-        [sys.executable, "each.py", json.dumps(options)],
-        cwd=project.folder,
-        capture_output=True,
-        text=True,
-    )
-    assert process.returncode == 0, process.stderr
-    parts = re.split(r"^raised: (.*)$", process.stdout, flags=re.MULTILINE)[:-1]
-    return [(json.loads(error), out) for out, error in zip(parts[::2], parts[1::2], strict=True)]
-
-
 MISTAKES = {
     "missing.csv": {"PAIRS": "missing.csv"},
     "none of 3 faces could be read": {"PAIRS": "absent.csv"},
@@ -104,7 +69,7 @@ def test_bad_input_is_named_in_one_line(continued):
         f"{head}0,{a},{b},1\n1,{c},{d},1\n1,{a},x.jpg,0\n"
     )
     (continued.folder / "one_fold.csv").write_text(f"{head}0,{a},{b},1\n0,{c},{d},0\n")
-    told = evaluate_each(continued, list(MISTAKES.values()))
+    told = continued.run_each("evaluate", MISTAKES.values())
     for message, (error, _) in zip(MISTAKES, told, strict=True):
         assert message in error
         assert "\n" not in error
@@ -125,8 +90,8 @@ def test_faces_without_people_faces_not_here_and_faces_that_came_small(continued
     (continued.output / "config.json").write_text(json.dumps(config))
     common = {"SIZES": [(16, 12)], "UNSEEN_RECOGNISERS": ()}
     native = {"PROBE_DIR": str(small), "GALLERY_DIR": str(copied)}
-    told = evaluate_each(
-        continued,
+    told = continued.run_each(
+        "evaluate",
         [
             {"FACES_DIR": str(flat), **common},
             {"FACES_DIR": str(copied), **common},
@@ -151,7 +116,7 @@ def test_faces_without_people_faces_not_here_and_faces_that_came_small(continued
     assert told[3][0].startswith("PROBE_DIR needs GALLERY_DIR")
     assert "the faces that the training held out were in /gone, which is not here" in told[4][0]
     (continued.output / "people.json").unlink()
-    ((_, out),) = evaluate_each(continued, [{"FACES_DIR": str(copied), **common}])
+    ((_, out),) = continued.run_each("evaluate", [{"FACES_DIR": str(copied), **common}])
     assert "it cannot be told whether the network was trained on people" in out
 
 

@@ -16,7 +16,7 @@ import pytest
 import tensorflow as tf
 from networks import narrow
 from processes import wait_for_steps
-from project import SAMPLES, Project
+from project import CHEAP_TRAIN, SAMPLES, Project
 
 import train
 from data import TrainingFaces
@@ -24,37 +24,6 @@ from errors import Mistake
 from imaging.lists import find_faces
 from training.history import read_rows
 from training.signals import Stopped, StopSignals
-
-# Runs train.py as a script, with virtual devices and a recogniser that costs nothing.
-TRAIN = """
-import os
-import runpy
-
-import tensorflow as tf
-
-import facenet
-
-if devices := int(os.environ.get("DEVICES", 0)):
-    (cpu,) = tf.config.list_physical_devices("CPU")
-    one = tf.config.LogicalDeviceConfiguration()
-    tf.config.set_logical_device_configuration(cpu, [one] * devices)
-
-
-class Recogniser:
-    description = fingerprint = "means of 16 squares"
-
-    def __init__(self, *arguments):
-        self.scale = tf.Variable(3.0, trainable=False)
-
-    def __call__(self, faces):
-        size = faces.shape[1] // 4
-        means = tf.nn.avg_pool2d(faces, size, size, "VALID")
-        return self.scale * tf.reshape(means, (-1, 48))
-
-
-facenet.FaceNet = Recogniser
-runpy.run_path("train.py", run_name="__main__")
-"""
 
 
 def new_project(folder):
@@ -77,12 +46,11 @@ def new_project(folder):
         SAMPLE_STEPS=1,
         EMBEDDING_WEIGHT=1.0,
     )
-    (project.folder / "small.py").write_text(TRAIN)
     return project
 
 
 def start(project, **environment):
-    return project.start("small.py", env=os.environ | environment)
+    return project.start(CHEAP_TRAIN, env=os.environ | environment)
 
 
 def run(project, **environment):

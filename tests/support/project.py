@@ -1,5 +1,6 @@
 """A copy of the project in which constants are edited, as a user would, and commands run."""
 
+import json
 import re
 import shutil
 import subprocess
@@ -11,6 +12,8 @@ from networks import narrow
 
 ROOT = Path(__file__).parents[2]
 SAMPLES = ROOT / "samples"
+SUPPORT = Path(__file__).parent
+CHEAP_TRAIN = SUPPORT / "cheap_train.py"  # for what does not depend on the recogniser
 
 
 class Project:
@@ -51,9 +54,9 @@ class Project:
             assert count == 1, f"{file} sets {name} {count} times"
         path.write_text(text)
 
-    def start(self, script="train.py", **kwargs):
+    def start(self, script="train.py", *arguments, **kwargs):
         return subprocess.Popen(
-            [sys.executable, script],
+            [sys.executable, script, *arguments],
             cwd=self.folder,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
@@ -63,10 +66,22 @@ class Project:
 
     def run(self, script="train.py", **constants):
         """Run to the end; return (exit code, standard output, standard error)."""
-        self.edit(script, **constants)
+        self.edit("train.py" if script == CHEAP_TRAIN else script, **constants)
         process = self.start(script)
         out, err = process.communicate(timeout=240)
         return process.returncode, out, err
+
+    def run_each(self, command, cases):
+        """Run a command once for each dict of constants, all in one process.
+
+        Returns:
+            [(what it raised or None, standard output)].
+        """
+        process = self.start(SUPPORT / "run_each.py", command, json.dumps([*cases]))
+        out, err = process.communicate(timeout=240)
+        assert process.returncode == 0, err
+        *parts, _ = re.split(r"^raised: (.*)$", out, flags=re.MULTILINE)
+        return [(json.loads(error), out) for out, error in zip(*[iter(parts)] * 2, strict=True)]
 
     def checkpoint(self):
         """Return the newest checkpoint."""
@@ -80,7 +95,7 @@ def assert_one_line(project, message, script="train.py", **constants):
     code, _, err = project.run(script, **constants)
     assert code == 1, err
     *before, last = err.splitlines()
-    assert last.startswith(f"{script}: ")
+    assert last.startswith("train.py: " if script == CHEAP_TRAIN else f"{script}: ")
     assert message in last
     assert [line for line in before if "step" not in line] == []  # progress, no notes of others
 
