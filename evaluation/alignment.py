@@ -4,10 +4,10 @@ A landmark is (x, y) in pixels, of eyes, nose and corners of the mouth, of two t
 in the picture first. A whole number is the middle of a pixel.
 """
 
-import cv2
 import numpy as np
 
 from imaging.cropping import CropError, similarity
+from imaging.opencv import cv2
 
 TEMPLATE_SIZE = 112  # pixels, height and width of the picture that the template belongs to
 # Where insightface, SFace, AdaFace and most others since ArcFace have been trained to expect them.

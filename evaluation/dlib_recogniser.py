@@ -8,9 +8,10 @@ import functools
 import importlib.util
 from pathlib import Path
 
-import cv2
 import numpy as np
 from joblib import Parallel, cpu_count, delayed
+
+from imaging.opencv import cv2
 
 FACES_PER_TASK = 8
 ENLARGED = 4  # times: dlib rounds landmarks to whole pixels

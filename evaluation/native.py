@@ -4,7 +4,6 @@ Probes are compared with a gallery of HR faces of the same people: as they are, 
 and super-resolved.
 """
 
-import cv2
 import numpy as np
 
 from console.progress import progress
@@ -13,6 +12,7 @@ from errors import Mistake
 from evaluation.measuring import FACES_AT_ONCE, HR_LR, Outcome, recognised
 from evaluation.pairs import FOLDS, Pairs
 from imaging.cropping import cut_out
+from imaging.opencv import cv2
 from metrics import BATCH_SIZE, BICUBIC, SR, ranks_in_gallery
 
 NATIVE, AS_IT_IS, GALLERY = "native", "as it is", "gallery"

@@ -8,11 +8,11 @@ import dataclasses
 import importlib.util
 from pathlib import Path
 
-import cv2
 import numpy as np
 
 from errors import Mistake
 from evaluation.alignment import align
+from imaging.opencv import cv2
 from imaging.pictures import crop_and_resize
 
 POINTS, WHOLE = "points", "whole"

@@ -100,10 +100,7 @@ class Devices:
             except (tf.errors.OpError, RuntimeError, ValueError) as error:
                 raise Mistake(f"cannot connect as TF_CONFIG says: {_line(error)}") from error
         devices = tf.config.list_logical_devices("GPU") or tf.config.list_logical_devices("CPU")
-        count = max(n for n in range(1, len(devices) + 1) if batch_size % n == 0)
-        reason = f"BATCH_SIZE {batch_size} is a multiple of {count}"
-        if precision == "float16":  # whose losses Keras cannot scale on many devices
-            count, reason = 1, "float16 works on one alone; PRECISION = 'float32' uses them all"
+        count, reason = how_many(len(devices), batch_size, precision)
         if count < len(devices):
             print(f"{len(devices)} devices, of which {count} will train: {reason}", flush=True)
         if count > 1:
@@ -263,6 +260,20 @@ def apply_gradients(optimizer, gradients, variables):
         # XLA fuses Adam's many passes over 48.7 million parameters into one.
         update = tf.function(update, jit_compile=True)
     update(gradients)
+
+
+def how_many(available, batch_size, precision):
+    """Return how many devices of one machine can share a step, and why not more.
+
+    Args:
+        available: number of devices.
+        batch_size: faces per step.
+        precision: what `hardware.precision.use_hardware` chose.
+    """
+    if precision == "float16":  # whose losses Keras cannot scale on many devices
+        return 1, "float16 works on one alone; PRECISION = 'float32' uses them all"
+    count = max(n for n in range(1, available + 1) if batch_size % n == 0)
+    return count, f"BATCH_SIZE {batch_size} is a multiple of {count}"
 
 
 def read_tf_config():

@@ -103,12 +103,13 @@ def assert_learned_alike(project, expected):
         np.testing.assert_allclose(
             [float(row[name]) for row in rows],
             [float(row[name]) for row in others],
-            rtol=1e-5,
+            rtol=5e-5 if name == "embedding" else 1e-5,  # a small difference of large numbers
             err_msg=name,
         )
-    (record, arrays), (other_record, others) = project.checkpoint(), expected.checkpoint()
-    assert record["step"] == other_record["step"] == 4
-    assert record["recipe"] == other_record["recipe"]
+    checkpoint, other = project.checkpoint(), expected.checkpoint()
+    assert checkpoint.record["step"] == other.record["step"] == 4
+    assert checkpoint.record["recipe"] == other.record["recipe"]
+    arrays, others = checkpoint.arrays, other.arrays
     assert arrays.keys() == others.keys()
     for name, expected_values in others.items():
         # Norms, as rounding may turn a single ReLU off or on and so move a few gradients a little.
@@ -208,17 +209,34 @@ def test_a_malformed_tf_config_is_named(monkeypatch, text):
 
 
 @pytest.mark.parametrize(
-    ("batch_size", "precision", "message"),
-    [(4, "float32", "BATCH_SIZE .* multiple of 3, not 4"), (6, "float16", "set PRECISION")],
+    ("available", "batch_size", "precision", "count"),
+    [
+        (1, 4, "float32", 1),
+        (3, 4, "float32", 2),
+        (8, 4, "bfloat16", 4),
+        (8, 64, "float32", 8),
+        (4, 7, "float32", 1),
+        (8, 64, "float16", 1),
+    ],
 )
-def test_what_several_devices_cannot_do_is_named(monkeypatch, batch_size, precision, message):
+def test_as_many_devices_train_as_share_a_step_evenly(available, batch_size, precision, count):
+    found, reason = hardware_devices.how_many(available, batch_size, precision)
+    assert found == count
+    assert ("float16" if precision == "float16" else f"multiple of {count}") in reason
+
+
+def test_workers_that_cannot_share_a_step_are_told(monkeypatch):
     monkeypatch.setattr(
         hardware_devices.Devices,
         "_choose_strategy",
-        lambda self: types.SimpleNamespace(num_replicas_in_sync=3),
+        lambda *_: types.SimpleNamespace(num_replicas_in_sync=3),
     )
-    with pytest.raises(Mistake, match=message):
-        hardware_devices.Devices(batch_size, precision)
+    with pytest.raises(Mistake, match="BATCH_SIZE .* multiple of 3, not 4"):
+        hardware_devices.Devices(4, "float32")
+    monkeypatch.undo()
+    monkeypatch.setenv("TF_CONFIG", json.dumps(GOOD))
+    with pytest.raises(Mistake, match="set PRECISION"):
+        hardware_devices.Devices(4, "float16")
 
 
 def test_workers_that_differ_are_told_in_what(monkeypatch):
@@ -246,4 +264,4 @@ def test_a_signal_to_another_worker_stops_this_one():
         assert list(stop.watch([1, 2])) == [1, 2]  # alone while the others wait: asks nobody
         with pytest.raises(Stopped) as stopped:
             stop.check()
-    assert stopped.value.exit_code == 128 + signal.SIGTERM
+    assert stopped.value.code == 128 + signal.SIGTERM

@@ -43,8 +43,8 @@ def test_identity_similarity_is_reported_with_a_warning_for_tiny_faces(work):
     code, out, _ = work.run("7.png", "11.png", "16.png", "--facenet")
     assert code == 0
     assert "Warning  1 of the faces are smaller than about 11x8" in out
-    # The network returns its input: the same face, the same identity.
-    assert [row["identity_similarity"] for row in work.report()] == ["1.000"] * 3
+    # The network returns its input, and the correction only makes up for what enlarging smooths.
+    assert all(0.7 < float(row["identity_similarity"]) < 1.0 for row in work.report())
     assert [row["input_size"] for row in work.report()] == ["7x6", "11x8", "16x16"]
     _, out, _ = work.run("16.png", "--overwrite")
     assert "Warning" not in out
