@@ -18,7 +18,7 @@ from metrics import BATCH_SIZE, BICUBIC, SR, ranks_in_gallery
 NATIVE, AS_IT_IS, GALLERY = "native", "as it is", "gallery"
 
 
-def measure_probes(pictures, gallery, restorer, judges):
+def measure_probes(pictures, gallery, restorer, judges, further=None):
     """Embed the gallery once and every probe once per method.
 
     Args:
@@ -26,19 +26,23 @@ def measure_probes(pictures, gallery, restorer, judges):
         gallery: uint8 (M, S, S, 3).
         restorer: `Restorer` at `sizes_of` the pictures.
         judges: `Judges`.
+        further: see `metrics.measure`; those that need no HR face.
 
     Returns:
-        {key: {recogniser: embeddings (N, E)}} of GALLERY and (NATIVE, AS_IT_IS, BICUBIC or SR).
+        {key: {recogniser: embeddings (N, E)}}, {key: {name: float (N,)}} of further measures; keys
+        are GALLERY and (NATIVE, AS_IT_IS), (NATIVE, BICUBIC), (NATIVE, SR).
         As it is means resized linearly, as recognisers do with whatever they are given.
     """
     size = gallery.shape[1]
     embedders = judges.embedders(None)
-    parts = {GALLERY: []}
+    parts, of_pictures = {GALLERY: []}, {GALLERY: []}
     with progress(len(gallery) + 3 * len(pictures), "face") as bar:
 
         def embed(key, faces):
             embedded = {name: embed(faces) for name, embed in embedders.items()}
             parts.setdefault(key, []).append(embedded)
+            measured = {name: of(faces, None) for name, of in (further or {}).items()}
+            of_pictures.setdefault(key, []).append(measured)
             bar.update(len(faces))
 
         for start in range(0, len(gallery), FACES_AT_ONCE):
@@ -50,12 +54,17 @@ def measure_probes(pictures, gallery, restorer, judges):
             embed((NATIVE, AS_IT_IS), to_faces(plain).numpy())
             embed((NATIVE, BICUBIC), lr_faces)
             embed((NATIVE, SR), _super_resolved(restorer, lr_faces, sizes_of(some, size)))
-    versions = {
+    versions = _joined(parts)
+    judges.centre(versions, GALLERY)
+    return versions, _joined(of_pictures)
+
+
+def _joined(parts):
+    """Return {key: {name: array}} from {key: list of {name: array}}."""
+    return {
         key: {name: np.concatenate([part[name] for part in of_key]) for name in of_key[0]}
         for key, of_key in parts.items()
     }
-    judges.centre(versions, GALLERY)
-    return versions
 
 
 def sizes_of(pictures, size):
@@ -83,11 +92,12 @@ def _resized(picture, size):
     return cv2.resize(square, (size, size), interpolation=interpolation)
 
 
-def judge_probes(versions, recognisers, identities, gallery_identities, pairs):
+def judge_probes(versions, of_pictures, recognisers, identities, gallery_identities, pairs):
     """Judge every version once: identification in the gallery, and verification.
 
     Args:
-        versions: see `measure_probes`.
+        versions: see `measure_probes`, as for `of_pictures`.
+        of_pictures: further measures.
         recognisers: names.
         identities: array of N folder names of the probes.
         gallery_identities: array of M folder names of the gallery.
@@ -104,7 +114,8 @@ def judge_probes(versions, recognisers, identities, gallery_identities, pairs):
             judgements = {}
             if pairs is not None:
                 judgements[HR_LR] = pairs.judge(pairs.scores(gallery, embeddings))
-            outcomes[name, key] = Outcome({"rank1": recognised(ranks)}, ranks, judgements)
+            of_faces = {**of_pictures.get(key, {}), "rank1": recognised(ranks)}
+            outcomes[name, key] = Outcome(of_faces, ranks, judgements)
     return outcomes
 
 

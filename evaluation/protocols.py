@@ -21,7 +21,7 @@ from evaluation.intervals import DRAWS, People
 from evaluation.measuring import FROM_HR, judge, measure_faces
 from evaluation.native import draw_across, judge_probes, measure_probes, sizes_of
 from evaluation.pairs import Pairs
-from evaluation.quality import find_measures
+from evaluation.quality import NO_REFERENCE, find_measures
 from evaluation.restoring import Restorer
 from evaluation.tables import Results
 from imaging.lists import find_faces
@@ -131,8 +131,9 @@ def measure_native(chosen, trained, network, judges, problems):
     ]
     print("Faces   ", conditions[0])
     restorer = Restorer(network, sizes_of(found.values(), size), trained[1])
-    versions = measure_probes(list(found.values()), gallery.pixels, restorer, judges)
-    outcomes = judge_probes(versions, judges.names, identities, gallery_identities, pairs)
+    further = find_measures([name for name in chosen.QUALITY if name in NO_REFERENCE])
+    measured = measure_probes(list(found.values()), gallery.pixels, restorer, judges, further)
+    outcomes = judge_probes(*measured, judges.names, identities, gallery_identities, pairs)
     weights = None
     if pairs:
         weights = people.of_pairs(pairs, people.places_of(gallery_identities))

@@ -8,6 +8,7 @@ from data import to_pixels
 from errors import Mistake
 
 BRISQUE, LPIPS = "brisque", "lpips"
+NO_REFERENCE = (BRISQUE,)  # need no HR face
 INSTALL = {
     BRISQUE: "pip install brisque",
     LPIPS: "pip install lpips torch torchvision; its weights are downloaded when it first runs",

@@ -11,6 +11,18 @@ import evaluate
 from errors import Mistake
 
 
+def test_a_tilde_in_any_path_is_the_home_of_the_user(monkeypatch, tmp_path):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    paths = ["RUN_DIR", "FACES_DIR", "PAIRS", "PROBE_DIR", "GALLERY_DIR", "GROUPS"]
+    for name in paths:
+        monkeypatch.setattr(evaluate, name, "~/x")
+    monkeypatch.setattr(evaluate, "UNSEEN_RECOGNISERS", ("~/x", {"path": "~/x", "size": 112}))
+    constants = evaluate.check_constants(vars(evaluate), evaluate.RULES)
+    assert {constants[name] for name in paths} == {str(tmp_path / "x")}
+    first, second = constants["UNSEEN_RECOGNISERS"]
+    assert first == second["path"] == str(tmp_path / "x")
+
+
 def read_results(project):
     with open(project.output / "evaluation" / "results.csv", newline="") as file:
         return list(csv.DictReader(file))

@@ -42,14 +42,17 @@ def test_probes_without_hr_face_are_identified_in_the_gallery(native):
     # A network that makes green of everything.
     green = np.float32([-1, 0.5, -1])
     restorer = types.SimpleNamespace(super_resolve=lambda lr_faces, sizes: lr_faces * 0 + green)
-    versions = measure_probes(probes, gallery, restorer, judges)
+    further = {"mean": lambda faces, hr_faces: faces.mean((1, 2, 3))}
+    versions, of_pictures = measure_probes(probes, gallery, restorer, judges, further)
     assert versions.keys() == {GALLERY, *((NATIVE, m) for m in (AS_IT_IS, BICUBIC, SR))}
     np.testing.assert_allclose(versions[GALLERY]["r"].mean(0), 0, atol=1e-6)
-    outcomes = judge_probes(versions, ["r"], people, gallery_people, None)
+    outcomes = judge_probes(versions, of_pictures, ["r"], people, gallery_people, None)
     for method, right in ((AS_IT_IS, [1, 1, 1]), (BICUBIC, [1, 1, 1]), (SR, [0, 1, 0])):
         found = outcomes["r", (NATIVE, method)].ranks
         assert (found[:3] == 1).tolist() == right
         assert np.isnan(found[3])  # who is in no gallery cannot be found there
+    sr = outcomes["r", (NATIVE, SR)].of_faces["mean"]
+    np.testing.assert_allclose(sr, green.mean(), atol=1e-6)
 
 
 def test_the_low_resolution_of_a_probe_is_that_of_its_square(native):
@@ -70,7 +73,7 @@ def test_native_pairs_are_a_gallery_face_and_a_probe(native):
         GALLERY: {"r": embeddings[gallery_people]},
         (NATIVE, SR): {"r": embeddings[people]},
     }
-    outcome = judge_probes(versions, ["r"], people, gallery_people, pairs)["r", (NATIVE, SR)]
+    outcome = judge_probes(versions, {}, ["r"], people, gallery_people, pairs)["r", (NATIVE, SR)]
     assert outcome.judgements["HR-LR"].verification.auc == 100.0
     with pytest.raises(Mistake, match="called alike in GALLERY_DIR and PROBE_DIR"):
         draw_across(gallery_people, people + 100, 100, seed=0)
