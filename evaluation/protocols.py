@@ -56,12 +56,13 @@ def measure_degraded(chosen, trained, network, judges, problems):
         tell_people_trained_on(people_of_faces, *trained, problems)
     folder = faces_folder(chosen.FACES_DIR, training)
     groups = choose_groups(chosen.GROUPS, folder, chosen.GROUP_COLUMNS, problems)
-    people = _people_of(faces.identities)
+    known = len(set(faces.identities)) > 1
+    people = People(faces.identities if known else np.arange(len(faces)))
     conditions = [
         f"{faces.description}, {pairs.description if pairs else 'no pairs'}",
         f"landmarks from {'the HR face' if chosen.LANDMARKS == FROM_HR else 'each version itself'}",
         f"intervals from {DRAWS} draws of {people.count} "
-        + ("people" if len(set(faces.identities)) > 1 else "faces, as people are not known"),
+        + ("people" if known else "faces, as people are not known"),
     ]
     print("Faces   ", conditions[0])
     versions = measure_faces(faces.pixels, sizes, restorer, judges, further)
@@ -120,7 +121,7 @@ def measure_native(chosen, trained, network, judges, problems):
         pairs = None
     if pairs and len(pairs) < pairs_wanted:
         problems.note(f"only {len(pairs)} of {pairs_wanted} pairs could be drawn: raise FACES")
-    people = _people_of(identities)
+    people = People(identities)
     heights = [picture.shape[0] for picture in found.values()]
     conditions = [
         f"{len(found)} probes of {people.count} people, {min(heights)} to {max(heights)} pixels "
@@ -138,8 +139,3 @@ def measure_native(chosen, trained, network, judges, problems):
     if pairs:
         weights = people.of_pairs(pairs, people.places_of(gallery_identities))
     return Results(conditions, outcomes, people, pairs, weights)
-
-
-def _people_of(identities):
-    """Return `People` by folder; if all faces are in one, as if each showed another person."""
-    return People(identities if len(set(identities)) > 1 else np.arange(len(identities)))

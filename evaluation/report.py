@@ -32,6 +32,7 @@ IDENTITY = (
     ("5th percentile", "similarity_p5", 3),
     ("rank-1 (%)", "rank1", 1),
 )
+IDENTITY_TITLES = {"similarity": "Similarity to the HR face", "rank1": "Identification"}
 VERIFICATION = (
     ("accuracy (%)", "accuracy", 1),
     ("AUC (%)", "auc", 1),
@@ -109,8 +110,9 @@ def tables_text(conditions, rows, changes, by_group, problems):
         parts += ["## Pictures, against HR", pictures]
     for recogniser in recognisers:
         own = [row for row in rows if row.recogniser == recogniser]
-        identity = _table(own, IDENTITY, changes)
-        parts += [f"## {recogniser}", "Identification, and similarity to the HR face", identity]
+        known = set().union(*(row.numbers for row in own))
+        titles = [title for name, title in IDENTITY_TITLES.items() if name in known]
+        parts += [f"## {recogniser}", " and ".join(titles), _table(own, IDENTITY, changes)]
         for protocol, meaning in PROTOCOLS.items():
             columns = [(heading, f"{protocol} {name}", n) for heading, name, n in VERIFICATION]
             if table := _table(own, columns, changes):
