@@ -156,8 +156,7 @@ def test_a_warning_of_any_module_or_test_is_an_error():
         for filter in settings["ini_options"]["filterwarnings"]
         if filter.startswith("error:")
     )
-    support = {path.stem for path in (ROOT / "tests" / "support").glob("*.py")}
-    for module in {room(m) for m in MODULES} - {"figures"} | support | {"test_x", "tests.a.test_x"}:
+    for module in {room(m) for m in MODULES} - {"figures"} | {"test_x", "tests.a.test_x"}:
         assert re.match(pattern, module), module
     assert not re.match(pattern, "keras.src.models")
 
