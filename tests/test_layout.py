@@ -3,8 +3,10 @@
 import ast
 import graphlib
 import os
+import re
 import subprocess
 import sys
+import tomllib
 
 import pytest
 from project import ROOT
@@ -145,6 +147,18 @@ def test_tests_import_no_other_test():
     for path in (ROOT / "tests").rglob("*.py"):
         for name in imported(path):
             assert not name.startswith(("tests", "test_", "conftest")), path
+
+
+def test_a_warning_of_any_module_or_test_is_an_error():
+    settings = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["pytest"]
+    (pattern,) = (
+        filter.removeprefix("error:::")
+        for filter in settings["ini_options"]["filterwarnings"]
+        if filter.startswith("error:")
+    )
+    for module in {room(m) for m in MODULES} - {"figures"} | {"test_x", "tests.a.test_x"}:
+        assert re.match(pattern, module), module
+    assert not re.match(pattern, "keras.src.models")
 
 
 # --- Lengths ---

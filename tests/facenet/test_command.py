@@ -14,6 +14,7 @@ GOOD = np.array([[1.0, 0.0], [1.0, 0.1], [0.0, 1.0], [0.1, 1.0]])
 
 def test_the_embedded_network_passes_every_check(monkeypatch, capsys):
     monkeypatch.setattr(sys, "argv", ["python -m facenet"])
+    monkeypatch.delitem(sys.modules, "facenet.__main__")  # runpy warns of what it runs twice
     with pytest.raises(SystemExit) as end:
         runpy.run_module("facenet", run_name="__main__")
     printed = capsys.readouterr().out
