@@ -40,7 +40,8 @@ OUTPUT_DIR = "output"  # everything a run writes
 
 # --- Images ---
 IMAGE_SIZE = 128  # pixels, height and width; a multiple of 128 (paper)
-LOW_RESOLUTIONS = (  # (height, width) in pixels, one drawn for each face, all as likely (original)
+# (height, width) in pixels, one drawn for each face, all as likely (original)
+LOW_RESOLUTIONS = (
     *((7, 6), (11, 8), (14, 12), (16, 12), (16, 14)),
     *((16, 16), (18, 16), (21, 15), (32, 32), (112, 96)),
 )
