@@ -36,17 +36,20 @@ def read_face(path, draws, size, smallest_crop, mirror, otherwise):
 
     def from_jpeg():
         shape = tf.io.extract_jpeg_shape(contents)
-        with tf.control_dependencies([tf.debugging.assert_none_equal(shape[2], 4)]):  # CMYK
-            square = _square(shape[0], shape[1], draws, smallest_crop)
+        height, width, channels = tf.unstack(shape)
+        with tf.control_dependencies([tf.debugging.assert_none_equal(channels, 4)]):  # CMYK
+            top, left, side = _square(height, width, draws, smallest_crop)
+        # Columns are cut afterwards: at the sides of a window, colours would be others.
+        window = tf.stack([top, 0, side, width])
         # libjpeg's default, as in Pillow; TensorFlow's is faster and less exact.
         exact = "INTEGER_ACCURATE"
-        pixels = tf.io.decode_and_crop_jpeg(contents, square, channels=3, dct_method=exact)
-        return resize(pixels, size)
+        pixels = tf.io.decode_and_crop_jpeg(contents, window, channels=3, dct_method=exact)
+        return resize(pixels[:, left : left + side], size)
 
     def from_png():
         pixels = tf.io.decode_png(contents, channels=3)
-        height, width = tf.unstack(tf.shape(pixels)[:2])
-        top, left, side, _ = tf.unstack(_square(height, width, draws, smallest_crop))
+        height, width, _ = tf.unstack(tf.shape(pixels))
+        top, left, side = _square(height, width, draws, smallest_crop)
         return resize(pixels[top : top + side, left : left + side], size)
 
     def decoded():
@@ -68,12 +71,13 @@ def read_face(path, draws, size, smallest_crop, mirror, otherwise):
 
 
 def _square(height, width, draws, smallest_crop):
-    """Return (top, left, side, side) of a square as `imaging.pictures` draws it."""
+    """Return (top, left, side) of a square as `imaging.pictures` draws it."""
     short = tf.cast(tf.minimum(height, width), tf.float64)
     side = tf.round(short * (smallest_crop + (1.0 - smallest_crop) * draws[0]))
     side = tf.maximum(1, tf.cast(side, tf.int32))
-    rooms = tf.cast(tf.stack([height, width]) - side + 1, tf.float64)
-    return tf.concat([tf.cast(rooms * draws[1:3], tf.int32), [side, side]], axis=0)
+    top = tf.cast(tf.cast(height - side + 1, tf.float64) * draws[1], tf.int32)
+    left = tf.cast(tf.cast(width - side + 1, tf.float64) * draws[2], tf.int32)
+    return top, left, side
 
 
 def resize(pixels, size):
