@@ -1,20 +1,13 @@
-"""From folders of photographs to batches of low- and high-resolution faces.
+"""Value ranges, and the one degradation from high- to low-resolution faces.
 
 A face is float32 RGB (H, W, 3) in [-1, 1]; pixels are uint8 RGB (H, W, 3) in [0, 255].
-Every random choice is a pure function of (seed, epoch, image), so a batch depends on its
-position in training alone: a resumed run sees what an uninterrupted one would have seen.
 """
-
-import functools
 
 import numpy as np
 import tensorflow as tf
 from keras import ops
 
-from errors import Mistake
-from imaging.pictures import crop_and_resize, read_pixels
 from imaging.resampling import bicubic_matrix
-from imaging.unreadable import Unreadable
 
 # Of the correction. One leaves a face 1 level of 255 from its input on average, two half a level;
 # the exact projection leaves nothing, but does worse where pictures were not reduced bicubically.
@@ -197,147 +190,3 @@ def enlarge(pixels, size=128):
         lambda: tf.image.resize(faces, (size, size), "bicubic"),
     )
     return tf.clip_by_value(tf.ensure_shape(faces, (None, size, size, 3)), -1.0, 1.0)
-
-
-# --- Batches ---------------------------------------------------------------------------------
-
-
-class TrainingFaces:
-    """An endless, seeded stream of training batches that can start at any step.
-
-    Every epoch visits the faces once in a new order, leaving out the last incomplete batch. An
-    unreadable file is noted and replaced by the next readable one of the epoch's order, so that
-    batches stay full and their positions do not move.
-
-    Attributes:
-        steps_per_epoch: full batches per epoch.
-        unreadable: `Unreadable`, the files that could not be read so far.
-    """
-
-    # This many unreadable files in a row mean that something else is wrong: a disk that went
-    # away, a folder of other files.
-    UNREADABLE_IN_A_ROW = 100
-
-    def __init__(
-        self,
-        paths,
-        batch_size,
-        image_size=128,
-        low_resolutions=LOW_RESOLUTIONS,
-        smallest_crop=1.0,
-        mirror=False,
-        seed=0,
-    ):
-        """Keep what defines the stream; nothing is read yet.
-
-        Args:
-            paths: `FaceList`, or another sequence of image files.
-            batch_size: faces per batch.
-            image_size: height and width of a face in pixels.
-            low_resolutions: (height, width) pairs, drawn uniformly, one per face and epoch.
-            smallest_crop: see `crop_and_resize`.
-            mirror: see `crop_and_resize`.
-            seed: integer at least 0 that fixes every random choice.
-
-        Raises:
-            Mistake: fewer faces than one batch needs.
-        """
-        if len(paths) < batch_size:
-            raise Mistake(
-                f"{len(paths)} training faces do not fill one batch of {batch_size}: "
-                f"set BATCH_SIZE to at most {len(paths)} or add faces to TRAIN_DIR"
-            )
-        self.paths = paths
-        self.batch_size = batch_size
-        self.image_size = image_size
-        self.low_resolutions = np.array(low_resolutions, np.int32)
-        self.smallest_crop = smallest_crop
-        self.mirror = mirror
-        self.seed = seed
-        self.steps_per_epoch = len(paths) // batch_size
-        self.unreadable = Unreadable()
-        self._failure = None
-        self._order = functools.lru_cache(maxsize=2)(self._new_order)
-
-    def dataset(self, first_step=0, part=0, parts=1):
-        """Return the stream from a step on.
-
-        Args:
-            first_step: number of batches to leave out, in no time: their files are not read.
-            part: which part of each batch to return, from 0; the others' files are not read.
-            parts: number of equal parts; it divides the batch size.
-
-        Returns:
-            `tf.data.Dataset` of (hr_pixels, low_resolutions): uint8 (B, size, size, 3), and int32
-            (B, 2), the height and width in pixels that each face is to be reduced to; B is the
-            batch size divided by `parts`.
-        """
-        size = self.image_size
-
-        def face(position):
-            # stateful=False: the same position always gives the same face.
-            pixels, low_resolution = tf.numpy_function(
-                self._draw, [position], (tf.uint8, tf.int32), stateful=False
-            )
-            return tf.ensure_shape(pixels, (size, size, 3)), tf.ensure_shape(low_resolution, (2,))
-
-        count = self.batch_size // parts
-
-        def positions(step):
-            first = step * self.batch_size + part * count
-            return tf.data.Dataset.range(first, first + count)
-
-        return (
-            tf.data.Dataset.range(first_step, np.iinfo(np.int64).max)
-            .flat_map(positions)
-            .map(face, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
-            .batch(count, drop_remainder=True)
-            .prefetch(tf.data.AUTOTUNE)
-        )
-
-    def batches(self, first_step=0, part=0, parts=1):
-        """Yield the batches of `dataset`, of the same arguments, without end.
-
-        Raises:
-            Mistake: `UNREADABLE_IN_A_ROW` files, or all there are, could not be read.
-        """
-        try:
-            yield from self.dataset(first_step, part, parts)
-        except tf.errors.OpError:
-            if self._failure is None:
-                raise
-            raise Mistake(self._failure) from None
-
-    def _new_order(self, epoch):
-        return np.random.default_rng((self.seed, epoch)).permutation(len(self.paths))
-
-    def locate(self, position, skip=0):
-        """Return (epoch, index of the path) of a position in the stream of faces.
-
-        Args:
-            position: number of the face since the start of the training, from 0.
-            skip: how many faces further on in the epoch's order to look.
-        """
-        epoch, slot = divmod(int(position), self.steps_per_epoch * self.batch_size)
-        return epoch, int(self._order(epoch)[(slot + skip) % len(self.paths)])
-
-    def _draw(self, position):
-        """Return the pixels (size, size, 3) and the low resolution (2,) at a position."""
-        for skip in range(min(len(self.paths), self.UNREADABLE_IN_A_ROW)):
-            epoch, index = self.locate(position, skip)
-            path = self.paths[index]
-            if path in self.unreadable:
-                continue
-            try:
-                pixels = read_pixels(path)
-            except OSError as error:
-                self.unreadable.note(path, error)
-                continue
-            rng = np.random.default_rng((self.seed, epoch, index))
-            low_resolution = self.low_resolutions[rng.integers(len(self.low_resolutions))]
-            pixels = crop_and_resize(pixels, self.image_size, rng, self.smallest_crop, self.mirror)
-            return pixels, low_resolution
-        # TensorFlow would bury this message in its own: `batches` raises it anew.
-        last = self.unreadable.reasons[path]
-        self._failure = f"{skip + 1} images in a row could not be read, the last one: {last}"
-        raise Mistake(self._failure)

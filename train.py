@@ -15,13 +15,14 @@ import tensorflow as tf
 
 import losses
 from console.progress import progress
-from data import Degradation, TrainingFaces, to_faces
+from data import Degradation, to_faces
 from errors import tell
 from facenet import EMBEDDED_WEIGHTS, FaceNet
 from imaging.lists import split_faces
 from model import build_unet, start_from_input
 from trained_networks import take_weights
 from training.constants import check, recipe_of, schedule_of
+from training.faces import TrainingFaces
 from training.identity_view import IdentityView
 from training.run import Run, claimed
 from training.signals import StopSignals

@@ -56,8 +56,8 @@ def memory():
 def with_tensorflow(way, tree):
     """Run a measurement; its memory counts from what TensorFlow and one small batch take."""
     os.environ["CUDA_VISIBLE_DEVICES"] = ""
-    from data import TrainingFaces
     from imaging.lists import find_faces
+    from training.faces import TrainingFaces
 
     next(TrainingFaces(find_faces(FACES_DIR), BATCH_SIZE).batches())
     before = memory()
@@ -67,8 +67,8 @@ def with_tensorflow(way, tree):
 
 def ours(tree):
     """List, fingerprint and start as train.py does; then measure the rate."""
-    from data import TrainingFaces
     from imaging.lists import find_faces, fingerprint
+    from training.faces import TrainingFaces
 
     started = time.perf_counter()
     paths = find_faces(tree)
@@ -137,7 +137,10 @@ def profile(tree):
     figures, results = {}, paths
     for name, stage in (
         ("read and decode", lambda path, size: read_pixels(path)),
-        ("cut, mirror, resize", lambda pixels, size: crop_and_resize(pixels, 128, rng, 0.92, True)),
+        (
+            "cut, mirror, resize",
+            lambda pixels, size: crop_and_resize(pixels, 128, rng.random(4), 0.92, True),
+        ),
         ("normalise, reduce, enlarge", compiled),
     ):
         started = time.process_time()

@@ -83,6 +83,11 @@ class FaceList(collections.abc.Sequence):
         for start in range(0, len(self), 1 << 16):
             yield from self._names(self._chosen[start : start + (1 << 16)])
 
+    def encoded(self, indices):
+        """Return the paths of some indices as a list of bytes, in one go."""
+        root = os.path.join(os.fsencode(self.root), b"")
+        return [root + name for name in self._names(self._chosen[indices])]
+
     def _names(self, chosen):
         folders, folder_of, names, ends = self._parts
         starts = np.where(chosen > 0, ends[chosen - 1], 0).tolist()

@@ -177,14 +177,15 @@ def read_or_note(path, note):
         return None
 
 
-def crop_and_resize(pixels, size, rng=None, smallest_crop=1.0, mirror=False):
+def crop_and_resize(pixels, size, draws=None, smallest_crop=1.0, mirror=False):
     """Cut a square out of an image and resize it to the network's size.
 
     Args:
         pixels: uint8 (H, W, 3).
         size: height and width of the result in pixels.
-        rng: `np.random.Generator` that draws the square and the mirroring; None takes the
-            largest central square, unmirrored.
+        draws: four numbers in [0, 1), drawn at random: for the square's side, its place from top
+            to bottom and from left to right, and the mirroring. None takes the largest central
+            square, unmirrored.
         smallest_crop: side of the smallest square that may be drawn, as a fraction in (0, 1] of
             the largest; 1 leaves only the position of the largest square to chance.
         mirror: whether half of the faces are mirrored left to right.
@@ -192,16 +193,21 @@ def crop_and_resize(pixels, size, rng=None, smallest_crop=1.0, mirror=False):
     Returns:
         uint8 (size, size, 3).
     """
-    height, width = pixels.shape[:2]
-    side = min(height, width)
-    if rng is None:
-        top, left = (height - side) // 2, (width - side) // 2
-    else:
-        side = max(1, round(side * rng.uniform(smallest_crop, 1.0)))
-        top, left = rng.integers(height - side + 1), rng.integers(width - side + 1)
+    top, left, side = _square(*pixels.shape[:2], draws, smallest_crop)
     square = pixels[top : top + side, left : left + side]
-    if mirror and rng is not None and rng.random() < 0.5:
-        square = square[:, ::-1]
     # INTER_AREA averages, so shrinking does not alias; for enlarging, OpenCV advises INTER_CUBIC.
     interpolation = cv2.INTER_AREA if side > size else cv2.INTER_CUBIC
-    return cv2.resize(square, (size, size), interpolation=interpolation)
+    resized = cv2.resize(square, (size, size), interpolation=interpolation)
+    return resized[:, ::-1] if mirror and draws is not None and draws[3] < 0.5 else resized
+
+
+def _square(height, width, draws, smallest_crop):
+    """Return (top, left, side) of the square to cut out of an image."""
+    side = min(height, width)
+    if draws is None:
+        return (height - side) // 2, (width - side) // 2, side
+    side = max(1, round(side * (smallest_crop + (1.0 - smallest_crop) * draws[0])))
+    top, left = (
+        int((room - side + 1) * draw) for room, draw in ((height, draws[1]), (width, draws[2]))
+    )
+    return top, left, side

@@ -5,6 +5,7 @@ under another name and then renamed, so a run killed at any moment leaves the ol
 reading verifies the CRC-32 of every array, so a damaged file is noticed and passed over.
 """
 
+import concurrent.futures
 import dataclasses
 import json
 import re
@@ -18,13 +19,56 @@ from files import UNFINISHED, remove, whole
 RECORD = "record.json"
 
 
-def save_checkpoint(folder, step, variables, record, keep=3):
+class Saving:
+    """Writes checkpoints in a thread, one at a time, while the training goes on.
+
+    The process does not end before its thread has.
+    """
+
+    def __init__(self, folder):
+        """Write nothing yet.
+
+        Args:
+            folder: `Path` of the checkpoints; it exists when the first one is saved.
+        """
+        self._folder = folder
+        self._thread = concurrent.futures.ThreadPoolExecutor(1, "checkpoint")
+        self._last = None
+
+    def save(self, step, variables, record, keep=3):
+        """Copy variables and begin to write them; wait for the checkpoint before this one first.
+
+        Args:
+            step: training steps done.
+            variables: list of Keras variables: all that training changes.
+            record: JSON-serialisable dict that nobody changes afterwards.
+            keep: number of newest checkpoints that are kept.
+
+        Raises:
+            Mistake: the checkpoint before this one could not be written.
+        """
+        self.wait()
+        arguments = self._folder, step, copies(variables), record, keep
+        self._last = self._thread.submit(save_checkpoint, *arguments)
+
+    def wait(self):
+        """Wait until all is written.
+
+        Raises:
+            Mistake: that was not possible, see `save_checkpoint`.
+        """
+        last, self._last = self._last, None
+        if last is not None:
+            last.result()
+
+
+def save_checkpoint(folder, step, arrays, record, keep=3):
     """Write a checkpoint atomically, then remove old ones.
 
     Args:
         folder: `Path` of the checkpoints; it exists.
         step: training steps done.
-        variables: list of Keras variables: all that training changes.
+        arrays: {name: array} of `copies`.
         record: JSON-serialisable dict.
         keep: number of newest checkpoints that are kept.
 
@@ -35,7 +79,6 @@ def save_checkpoint(folder, step, variables, record, keep=3):
         Mistake: a variable holds NaN or infinity, or the disk is full or not writable.
             The checkpoints before it stay as they are.
     """
-    arrays = _arrays(variables)
     for name, array in arrays.items():
         if array.dtype.kind == "f" and not np.isfinite(array).all():
             raise Mistake(f"step {step}: {name} is not finite, so nothing was saved")
@@ -141,8 +184,11 @@ def _step(path):
     return int(path.stem.removeprefix("step_"))
 
 
-def _arrays(variables):
-    return {name: np.asarray(v) for name, v in zip(_names(variables), variables, strict=True)}
+def copies(variables):
+    """Return {name: array} of a list of Keras variables; later steps do not change them."""
+    # A copy in any case: on a CPU, what NumPy gets of a variable is the variable's own memory.
+    names = _names(variables)
+    return {name: np.asarray(v).copy() for name, v in zip(names, variables, strict=True)}
 
 
 def _names(variables):

@@ -18,7 +18,7 @@ from trained_networks import (
     write_people,
 )
 from training.batch_norm import NormStatistics
-from training.checkpoints import list_checkpoints, load_newest_checkpoint, save_checkpoint
+from training.checkpoints import Saving, list_checkpoints, load_newest_checkpoint
 from training.constants import MEASURING
 from training.curves import save_curves
 from training.history import StepLog, append_rows, cut_after, set_aside
@@ -96,6 +96,7 @@ class Run:
         self._faces = training_faces
         self._validated_step = self._drawn_step = self._saved_step = 0
         self._saved_at = time.monotonic()
+        self._saving = Saving(self.folder / "checkpoints")
         self._best_loss = float("inf")
         if self._is_chief:
             for name in ("checkpoints", "samples", "logs"):
@@ -182,6 +183,7 @@ class Run:
             for name in ("history.csv", "validation.csv"):
                 set_aside(self.folder / name)
             self.save(keep=1)
+            self._saving.wait()
 
     def begin(self, constants, device, facenet, training_list, held_out_list):
         """Check that all workers are about to do the same; write and print what makes the run.
@@ -214,7 +216,7 @@ class Run:
         )
 
     def save(self, keep=None):
-        """Write a checkpoint, see `save_checkpoint`, and the list of unreadable files.
+        """Begin to write a checkpoint, see `Saving`, and write the list of unreadable files.
 
         Args:
             keep: number of newest checkpoints to keep; None for what the schedule says.
@@ -232,19 +234,25 @@ class Run:
             "recipe": self._recipe,
         }
         keep = keep or self.schedule.keep_checkpoints
-        save_checkpoint(self.folder / "checkpoints", self.step, self._variables, record, keep)
+        self._saving.save(self.step, self._variables, record, keep)
         self._saved_step, self._saved_at = self.step, time.monotonic()
         self._faces.unreadable.write(self.folder / "unreadable.txt")
 
     @contextlib.contextmanager
     def saved_if_stopped(self):
-        """Save where a signal stopped the training; the same command goes on from there."""
+        """Save where a signal stopped the training; the same command goes on from there.
+
+        Whatever ends the training, what is being written is whole afterwards.
+        """
         try:
             yield
         except Stopped:
             self.save()
+            self._saving.wait()
             print(f"Stopped after step {self.step}; the same command goes on from there.")
             raise
+        finally:
+            self._saving.wait()
 
     # --- What is done between steps ---
 
@@ -268,6 +276,7 @@ class Run:
         try:
             self.log.flush()
         except Mistake as mistake:
+            self._saving.wait()
             saved = list_checkpoints(self.folder / "checkpoints")
             way_out = (
                 f"{saved[-1]} is from before. Lower LEARNING_RATE and set CONTINUE_WITH_CHANGES = "

@@ -19,9 +19,9 @@ from processes import wait_for_steps
 from project import CHEAP_TRAIN, SAMPLES, Project
 
 import train
-from data import TrainingFaces
 from errors import Mistake
 from imaging.lists import find_faces
+from training.faces import TrainingFaces
 from training.history import read_rows
 from training.signals import Stopped, StopSignals
 

@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 
 import train
-from data import TrainingFaces
 from errors import Mistake
 from imaging import index as index_module
 from imaging import lists
 from imaging.lists import FaceList, find_faces, fingerprint, hold_out_identities, load_faces
+from training.faces import TrainingFaces
 
 NAMES = (
     *("a/2.jpg", "a/1.jpg", "a/b.jpg", "a/b/c.jpg", "a/c.JPG", "a-x/1.png", "a.x/1.png"),

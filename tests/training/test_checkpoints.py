@@ -1,4 +1,5 @@
 import errno
+import threading
 
 import keras
 import numpy as np
@@ -7,7 +8,7 @@ import pytest
 from errors import Mistake
 from files import UNFINISHED
 from training import checkpoints
-from training.checkpoints import load_newest_checkpoint, save_checkpoint
+from training.checkpoints import Saving, copies, load_newest_checkpoint, save_checkpoint
 
 
 def variables(value, size=50):
@@ -22,7 +23,7 @@ def values(saved):
 
 
 def save(folder, step, keep=3, **record):
-    return save_checkpoint(folder, step, variables(step), {"step": step, **record}, keep)
+    return save_checkpoint(folder, step, copies(variables(step)), {"step": step, **record}, keep)
 
 
 def test_what_was_saved_comes_back(tmp_path):
@@ -37,7 +38,7 @@ def test_what_was_saved_comes_back(tmp_path):
 def test_a_checkpoint_serves_a_network_built_later_in_the_same_process(tmp_path):
     first, second = ([keras.random.SeedGenerator(seed).state] for seed in (1, 2))
     assert first[0].path != second[0].path
-    save_checkpoint(tmp_path, 5, first, {})
+    save_checkpoint(tmp_path, 5, copies(first), {})
     load_newest_checkpoint(tmp_path).assign(second)
     np.testing.assert_array_equal(first[0], second[0])
 
@@ -117,7 +118,7 @@ def test_values_that_are_not_finite_are_never_written(tmp_path):
         broken = variables(0)
         broken[0].assign(np.full((50, 3), bad))
         with pytest.raises(Mistake, match="kernel is not finite"):
-            save_checkpoint(tmp_path, 2, broken, {"step": 2})
+            save_checkpoint(tmp_path, 2, copies(broken), {"step": 2})
     assert [p.name for p in tmp_path.iterdir()] == ["step_00000001.npz"]
 
 
@@ -141,3 +142,58 @@ def test_leftovers_of_a_killed_run_are_ignored_and_removed(tmp_path):
     assert load_newest_checkpoint(tmp_path).record == {"step": 1}
     save(tmp_path, 3)
     assert sorted(p.name for p in tmp_path.iterdir()) == ["step_00000001.npz", "step_00000003.npz"]
+
+
+# --- In a thread ---
+
+
+@pytest.fixture
+def held(monkeypatch):
+    """An event before which no checkpoint is written."""
+    event, savez = threading.Event(), np.savez
+
+    def wait_and_save(*args, **kwargs):
+        assert event.wait(60)
+        savez(*args, **kwargs)
+
+    monkeypatch.setattr(np, "savez", wait_and_save)
+    yield event
+    event.set()
+
+
+def test_training_goes_on_while_a_checkpoint_is_written_and_does_not_change_it(tmp_path, held):
+    saving, trained = Saving(tmp_path), variables(1)
+    saving.save(1, trained, {"step": 1})
+    for variable in trained:
+        variable.assign(variable + 1)
+    assert list(tmp_path.glob("step_*")) == []
+    held.set()
+    saving.wait()
+    fresh = variables(0)
+    load_newest_checkpoint(tmp_path).assign(fresh)
+    assert values(fresh) == [1, 8]
+
+
+def test_one_checkpoint_is_written_at_a_time(tmp_path, held):
+    saving = Saving(tmp_path)
+    saving.save(1, variables(1), {"step": 1})
+    second = threading.Thread(target=saving.save, args=(2, variables(2), {"step": 2}))
+    second.start()
+    second.join(0.3)
+    assert second.is_alive()
+    held.set()
+    second.join()
+    assert (tmp_path / "step_00000001.npz").exists()
+    saving.wait()
+    assert load_newest_checkpoint(tmp_path).record == {"step": 2}
+
+
+def test_a_checkpoint_that_failed_is_told_at_the_next_one_or_at_the_end(tmp_path):
+    for tell in (lambda saving: saving.save(3, variables(3), {}), Saving.wait):
+        saving, broken = Saving(tmp_path), variables(0)
+        broken[0].assign(np.full((50, 3), np.nan))
+        saving.save(2, broken, {"step": 2})
+        with pytest.raises(Mistake, match="step 2: .*kernel is not finite"):
+            tell(saving)
+        saving.wait()  # it is told once
+    assert list(tmp_path.iterdir()) == []
