@@ -12,8 +12,8 @@ import sys
 from pathlib import Path
 
 from joblib import cpu_count
-from tqdm import tqdm
 
+from console.progress import progress
 from errors import (
     PATH,
     PATHS,
@@ -122,9 +122,9 @@ def main():
         )
         work = functools.partial(do_part, source=source, output=output, settings=settings)
         try:
-            with tqdm(total=len(names), initial=manifest.done, unit="picture") as progress:
+            with progress(len(names), "picture", manifest.done) as bar:
                 for count in do_all(parts, PROCESSES, manifest, work):
-                    progress.update(count)
+                    bar.update(count)
         except KeyboardInterrupt:
             print("prepare.py: stopped; the same command goes on", file=sys.stderr)
             raise

@@ -12,8 +12,8 @@ from pathlib import Path
 
 import tensorflow as tf
 from PIL import Image
-from tqdm import tqdm
 
+from console.progress import progress
 from errors import Mistake, expanded, shown, tell
 from facenet import FaceNet
 from imaging.detection import FaceDetector
@@ -145,11 +145,11 @@ def main(arguments=None):
         restoration.photographs(tasks, detector) if detector else restoration.pictures(tasks),
     )
     try:
-        with tqdm(total=len(problems) + len(tasks), unit="picture", disable=not tasks) as progress:
+        with progress(len(problems) + len(tasks), "picture") as bar:
             for result in results:
                 for listener in (report, sheets, summary):
                     listener.add(result)
-                progress.update(result.settles)
+                bar.update(result.settles)
     except OSError as error:
         reason = shown(f"cannot write to {options.output}: {error}")
         print(f"super_resolve.py: {reason}", file=sys.stderr)

@@ -33,9 +33,7 @@ TRAIN_DIR = Path(__file__).parent / "samples"  # one folder per identity; VGGFac
 VALIDATION_DIR = None  # folder of other identities; None holds out some of TRAIN_DIR
 HELD_OUT_IDENTITIES = 8  # of TRAIN_DIR, the last by name, if VALIDATION_DIR is None (ours)
 IDENTITY_LEVEL = None  # folder of a person: None the one that a face lies in, 1 the topmost, ...
-FACENET_WEIGHTS = (
-    EMBEDDED_WEIGHTS  # or the path of facenet_keras.h5 (original); others: facenet/README.md
-)
+FACENET_WEIGHTS = EMBEDDED_WEIGHTS  # or facenet_keras.h5 (original), see facenet/README.md
 FACENET_INPUT = "auto"  # how FaceNet's faces are standardised; "auto" goes by the weight file
 OUTPUT_DIR = "output"  # everything a run writes
 

@@ -1,7 +1,7 @@
 """Published weight files that are recognised by their SHA-256."""
 
 SOURCES = {
-    "854ad94e95e8d4ebc73a6507246e87236a24619214df658a2270921f49f34c0e": "embedded here",
+    "3998d19225d8a37c441f04615271c58039c0c7575f3071a9f734bc4eca534564": "embedded here",
     "29bda6a87acaf69432cfdfd13e1bdbcca75dfa78893c3795214b9e74afe7ffa2": (
         "nyoki-mtl/keras-facenet, facenet_keras_weights.h5 (from a copy)"
     ),

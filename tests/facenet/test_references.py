@@ -1,6 +1,6 @@
 """Files written and embeddings computed by PyTorch and by the legacy Keras package.
 
-Both are large and optional: `pip install torch tf_keras`.
+PyTorch is large and optional: `pip install torch`.
 """
 
 import functools
