@@ -40,6 +40,8 @@ def measure_input(cores, by_python):
         os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:cores])
     import hardware  # noqa: F401
 
+    import tensorflow as tf
+
     from imaging.lists import find_faces
     from imaging.opencv import cv2
     from training.faces import TrainingFaces
