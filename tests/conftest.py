@@ -7,6 +7,7 @@ import fcntl
 import os
 import pickle
 import shutil
+import sys
 
 # As `hardware` does, without TensorFlow in the process that only hands out tests.
 os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
@@ -16,6 +17,13 @@ os.environ["CUDA_VISIBLE_DEVICES"] = ""
 
 import pytest
 from project import ROOT, SAMPLES, Project
+
+
+@pytest.fixture(scope="session", autouse=True)
+def graphs_as_they_are():
+    """Let TensorFlow not improve graphs, which takes longer than the few steps of a test."""
+    if tf := sys.modules.get("tensorflow"):
+        tf.config.optimizer.set_experimental_options({"disable_meta_optimizer": True})
 
 
 @pytest.fixture(scope="session")

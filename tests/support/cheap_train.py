@@ -12,6 +12,7 @@ import tensorflow as tf
 
 import facenet
 
+tf.config.optimizer.set_experimental_options({"disable_meta_optimizer": True})  # takes long
 if devices := int(os.environ.get("DEVICES", 0)):
     (cpu,) = tf.config.list_physical_devices("CPU")
     one = tf.config.LogicalDeviceConfiguration()

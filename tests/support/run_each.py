@@ -13,6 +13,8 @@ sys.path.insert(0, os.getcwd())
 command = importlib.import_module(sys.argv[1])
 errors = importlib.import_module("errors")
 
+tf = importlib.import_module("tensorflow")
+tf.config.optimizer.set_experimental_options({"disable_meta_optimizer": True})  # takes long
 defaults = dict(vars(command))
 for constants in json.loads(sys.argv[2]):
     vars(command).update(defaults | constants)
