@@ -190,12 +190,8 @@ def print_gpu_table(results):
     print(f"\n| one GPU, images/s (of the peak) | {' | '.join(results)} |")
     print(f"|---{'|---' * len(results)}|")
     for size in GPU_BATCH_SIZES:
-        cells = [
-            f"{r['images/s'][size]:,.0f} ({r['of peak'][size]:.0%})"
-            if size in r["images/s"]
-            else ""
-            for r in results.values()
-        ]
+        both = [(r["images/s"].get(size), r["of peak"].get(size)) for r in results.values()]
+        cells = ["does not fit" if rate is None else f"{rate:,.0f} ({of:.0%})" for rate, of in both]
         print(f"| batch {size} | {' | '.join(cells)} |")
 
 
