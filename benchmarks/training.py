@@ -3,18 +3,16 @@
 Every training of TRAININGS runs in processes of its own: its step, the parts of the step and the
 naive step in turns, then two epochs of `train.py` itself on `samples/`, on one GPU if there is any.
 Weights of FaceNet are drawn at random, as speed does not depend on them; other constants are those
-of `train.py`. Prints tables and writes `benchmark.json` (eight minutes).
+of `train.py`. Then the step with larger batches, if there is a GPU, reading faces by number of
+cores, and Python's own time. Prints tables and writes `benchmark.json` (ten minutes).
 """
 
 import contextlib
-import functools
 import itertools
 import json
-import math
 import os
 import platform
 import resource
-import statistics
 import sys
 import tempfile
 import time
@@ -22,7 +20,9 @@ from pathlib import Path
 
 from joblib import cpu_count
 
+from benchmarks import loading
 from benchmarks.processes import alone
+from benchmarks.step import FACES_DIR, measure_sizes, measure_step, save_random_facenet
 from errors import check_constants, one_of, tell
 
 TRAININGS = {  # name: width of FaceNet, faces per step
@@ -30,11 +30,8 @@ TRAININGS = {  # name: width of FaceNet, faces per step
     "embedded FaceNet, batch 4": (0.5, 4),
 }
 PRECISION = "auto"  # as in train.py; the naive loop computes in float32
-ROUNDS = 5  # times that everything is measured in turn; medians count
-BATCHES = 20  # batches that the input alone is measured on
-MATRIX_SIZE = 4096  # of the matrix product that stands for the hardware's peak
+GPU_BATCH_SIZES = (64, 128, 256)  # measured on a GPU, in each precision, with full-width FaceNet
 RESULTS = Path("benchmark.json")
-FACES_DIR = Path(__file__).parents[1] / "samples"
 
 PARTS = (
     "U-Net forward",
@@ -43,213 +40,9 @@ PARTS = (
     "FaceNet on SR, forward and backward",
     "optimiser",
     "step",
-    "degradation",
+    "degradation and correction",
     "input",
 )
-
-
-def measure_step(facenet_weights, batch_size):
-    """Time one training step, its parts, the naive step and a matrix product.
-
-    Args:
-        facenet_weights: path of a weight file.
-        batch_size: faces per step.
-
-    Returns:
-        {"seconds": {name: median}, "operations": {name: floating-point operations}, "precision",
-        "device", "versions"}.
-    """
-    from hardware.devices import Devices
-    from hardware.precision import use_hardware
-
-    import keras
-    import tensorflow as tf
-
-    import losses
-    import train
-    from data import TrainingFaces, degrade
-    from facenet import FaceNet
-    from imaging.lists import find_faces
-    from model import build_unet
-    from training.identity_view import IdentityView
-
-    # What the naive loop needs, in float32.
-    use_hardware("float32")
-    naive_facenet = FaceNet(facenet_weights)
-    naive_unet = build_unet(train.IMAGE_SIZE)
-    naive_optimizer = keras.optimizers.Adam(train.LEARNING_RATE, train.ADAM_BETA_1)
-    naive_optimizer.build(naive_unet.trainable_variables)
-
-    # What train.py makes.
-    precision, device = use_hardware(PRECISION)
-    devices = Devices(batch_size, precision)
-    facenet = FaceNet(facenet_weights)
-    unet = devices.fit(build_unet(train.IMAGE_SIZE))
-    optimizer = keras.optimizers.Adam(train.LEARNING_RATE, train.ADAM_BETA_1)
-    optimizer = devices.build(optimizer, unet)
-    identity = IdentityView(facenet, train.IMAGE_SIZE, train.LOW_RESOLUTIONS, train.IDENTITY_BLUR)
-    faces = TrainingFaces(
-        find_faces(FACES_DIR),
-        batch_size,
-        train.IMAGE_SIZE,
-        train.LOW_RESOLUTIONS,
-        smallest_crop=train.SMALLEST_CROP,
-        mirror=train.MIRROR,
-    )
-    batches = faces.batches()
-    lr_faces, hr_faces, sizes = next(batches)
-    variables = unet.trainable_variables
-    gradients = [tf.random.normal(variable.shape, stddev=1e-3) for variable in variables]
-    compute_dtype = keras.config.dtype_policy().compute_dtype
-    matrices = tf.cast(tf.random.normal((2, MATRIX_SIZE, MATRIX_SIZE)), compute_dtype)
-
-    def take_batches():
-        for _ in range(BATCHES):
-            batch = next(batches)
-        return batch
-
-    @tf.function
-    def unet_backward():
-        with tf.GradientTape() as tape:
-            loss = losses.pixel_loss(unet(lr_faces, training=True), hr_faces)
-        return tape.gradient(loss, variables)
-
-    @tf.function
-    def facenet_backward():
-        with tf.GradientTape() as tape:
-            tape.watch(hr_faces)
-            embeddings = identity(hr_faces, sizes)
-        return tape.gradient(embeddings, hr_faces)
-
-    @tf.function(jit_compile=True)
-    def update():
-        optimizer.apply(gradients, variables)
-        return tf.identity(variables[0])
-
-    step = tf.function(
-        lambda: train.train_step(
-            unet,
-            identity,
-            optimizer,
-            lr_faces,
-            hr_faces,
-            sizes,
-            train.PIXEL_WEIGHT,
-            train.EMBEDDING_WEIGHT,
-        )
-    )
-    naive = functools.partial(
-        naive_step, naive_unet, naive_facenet, naive_optimizer, lr_faces, hr_faces
-    )
-    tasks = {
-        "matrix product": tf.function(lambda: tf.matmul(*tf.unstack(matrices))),
-        "naive": functools.partial(naive, tf.function(naive_update)),
-        "naive, uncompiled": functools.partial(naive, naive_update),
-        "step": step,
-        "U-Net forward": tf.function(lambda: unet(lr_faces, training=True)),
-        "U-Net forward and backward": unet_backward,
-        "FaceNet on HR": tf.function(lambda: identity(hr_faces, sizes)),
-        "FaceNet on SR, forward and backward": facenet_backward,
-        "optimiser": update,
-        "input": take_batches,
-        "degradation": tf.function(
-            lambda: [
-                degrade(*pair) for pair in zip(tf.unstack(hr_faces), tf.unstack(sizes), strict=True)
-            ]
-        ),
-    }
-    seconds = {name: [] for name in tasks}
-    for round_ in range(ROUNDS + 1):  # the first one compiles
-        for name, task in tasks.items():
-            started = time.perf_counter()
-            results = tf.nest.flatten(task())
-            results[-1].numpy()  # waits for a GPU
-            if round_:
-                seconds[name].append(time.perf_counter() - started)
-    medians = {name: statistics.median(values) for name, values in seconds.items()}
-    medians["input"] /= BATCHES
-    return {
-        "seconds": medians,
-        "operations": count_operations(unet, facenet.network, batch_size),
-        "precision": precision,
-        "device": device,
-        "versions": {"tensorflow": tf.__version__, "keras": keras.__version__},
-    }
-
-
-def naive_step(unet, facenet, optimizer, lr_faces, hr_faces, update):
-    """Do what the original code does in a step, for comparison; arguments as of `train_step`.
-
-    Two forward passes of the U-Net, and `predict` for the embeddings, so that the identity loss
-    has no gradient; then `update`, which is `naive_update`, compiled as in the original or not.
-    """
-    import tensorflow as tf
-
-    from facenet.inputs import INPUTS
-
-    def embed(faces):
-        faces = tf.image.resize(faces, facenet.network.input_shape[1:3], "bicubic")
-        return facenet.network.predict(INPUTS[facenet.input_name](faces), verbose=0)
-
-    sr_embeddings, hr_embeddings = embed(unet(lr_faces, training=True)), embed(hr_faces)
-    return update(unet, optimizer, lr_faces, hr_faces, sr_embeddings, hr_embeddings)
-
-
-def naive_update(unet, optimizer, lr_faces, hr_faces, sr_embeddings, hr_embeddings):
-    """Do the second half of `naive_step`; return the loss."""
-    import tensorflow as tf
-
-    import losses
-
-    with tf.GradientTape() as tape:
-        total = losses.total_loss(
-            losses.pixel_loss(unet(lr_faces, training=True), hr_faces),
-            losses.embedding_loss(sr_embeddings, hr_embeddings),
-            pixel_weight=5.0,
-            embedding_weight=1.0,
-        )
-    gradients = tape.gradient(total, unet.trainable_variables)
-    optimizer.apply_gradients(zip(gradients, unet.trainable_variables, strict=True))
-    return total
-
-
-def count_operations(unet, facenet, batch_size):
-    """Count the floating-point operations of a step: convolutions and dense layers, 2 per product.
-
-    Borders are counted as if they were pixels. A layer's backward pass costs a forward pass for
-    its weights, which FaceNet has not, and one for its input, which the first layer of the U-Net
-    has not.
-
-    Returns:
-        {name of the part: operations}.
-    """
-    from keras import layers
-
-    def forward(layer):
-        if isinstance(layer, layers.Conv2DTranspose):
-            places = layer.input.shape[1:3]
-        elif isinstance(layer, layers.Conv2D):
-            places = layer.output.shape[1:3]
-        elif isinstance(layer, layers.Dense):
-            places = ()
-        else:
-            return 0
-        return 2 * batch_size * math.prod(layer.kernel.shape) * math.prod(places)
-
-    unet_forward = sum(map(forward, unet.layers))
-    first = next(filter(None, map(forward, unet.layers)))
-    facenet_forward = sum(map(forward, facenet.layers))
-    parts = {
-        "U-Net forward and backward": 3 * unet_forward - first,
-        "FaceNet on HR": facenet_forward,
-        "FaceNet on SR, forward and backward": 2 * facenet_forward,
-    }
-    return {
-        **parts,
-        "U-Net forward": unet_forward,
-        "step": sum(parts.values()),
-        "matrix product": 2 * MATRIX_SIZE**3,
-    }
 
 
 def measure_training(facenet_weights, batch_size, folder, started):
@@ -295,7 +88,7 @@ def measure_training(facenet_weights, batch_size, folder, started):
 
     train.Run = TimedRun
     train.TRAIN_DIR, train.VALIDATION_DIR = FACES_DIR, None
-    train.SAVE_STEPS = sys.maxsize  # only the ends of epochs are saved
+    train.SAVE_MINUTES = sys.maxsize  # only the ends of epochs are saved
     train.FACENET_WEIGHTS, train.BATCH_SIZE = facenet_weights, batch_size
     train.OUTPUT_DIR, train.EPOCHS, train.PRECISION = folder, 2, PRECISION
     train.REPORT_FACES = train.VALIDATION_FACES
@@ -319,13 +112,6 @@ def measure_training(facenet_weights, batch_size, folder, started):
         "epoch images/s": faces / (saved[last] - saved[epoch]),
         "memory": memory,
     }
-
-
-def save_random_facenet(width, path):
-    """Write the weights of an untrained FaceNet."""
-    from facenet.inception_resnet_v1 import build_inception_resnet_v1
-
-    build_inception_resnet_v1(width).save_weights(path)
 
 
 def print_tables(results):
@@ -377,6 +163,38 @@ def print_tables(results):
         print(f"| {part} | {' | '.join(cells)} |")
 
 
+def measure_gpu(facenet_weights):
+    """Return {precision: see `measure_sizes`} of one GPU; empty without one."""
+    if not alone(has_gpu):
+        return {}
+    return {
+        precision: alone(measure_sizes, facenet_weights, GPU_BATCH_SIZES, precision)
+        for precision in ("float32", "bfloat16", "float16")
+    }
+
+
+def has_gpu():
+    """Return whether TensorFlow finds a GPU."""
+    import hardware  # noqa: F401
+
+    import tensorflow as tf
+
+    return bool(tf.config.list_physical_devices("GPU"))
+
+
+def print_gpu_table(results):
+    """Print what `measure_gpu` returns."""
+    if not results:
+        print("\nTensorFlow finds no GPU, so no step was measured on one.")
+        return
+    print(f"\n| one GPU, images/s (of the peak) | {' | '.join(results)} |")
+    print(f"|---{'|---' * len(results)}|")
+    for size in GPU_BATCH_SIZES:
+        both = [(r["images/s"].get(size), r["of peak"].get(size)) for r in results.values()]
+        cells = ["does not fit" if rate is None else f"{rate:,.0f} ({of:.0%})" for rate, of in both]
+        print(f"| batch {size} | {' | '.join(cells)} |")
+
+
 def main():
     """Measure, print and write `RESULTS`."""
     os.environ.setdefault("CUDA_VISIBLE_DEVICES", "0")
@@ -391,15 +209,20 @@ def main():
             alone(save_random_facenet, width, weights)
             results[name] = {
                 "batch size": batch_size,
-                **alone(measure_step, weights, batch_size),
+                **alone(measure_step, weights, batch_size, PRECISION),
                 **alone(
                     measure_training, weights, batch_size, f"{folder}/output_{number}", time.time()
                 ),
             }
+        on_gpu = measure_gpu(f"{folder}/0.weights.h5")
+    around = loading.measure()
     print_tables(results)
+    print_gpu_table(on_gpu)
+    loading.print_table(around)
     conditions = {"python": platform.python_version(), "platform": platform.platform()}
     conditions["cores"] = cpu_count()
-    RESULTS.write_text(json.dumps({"conditions": conditions, "results": results}, indent=2) + "\n")
+    everything = {"conditions": conditions, "results": results, "GPU": on_gpu, "around": around}
+    RESULTS.write_text(json.dumps(everything, indent=2) + "\n")
 
 
 if __name__ == "__main__":
