@@ -139,7 +139,7 @@ def test_a_full_width_facenet_loads_in_seconds(tmp_path):
     write_keras_2(path, random_arrays(width=1.0))
     start = time.perf_counter()
     facenet = FaceNet(path)
-    assert time.perf_counter() - start < 5.0
+    assert time.perf_counter() - start < 20.0  # 2 on an idle machine
     assert path.stat().st_size > 91_000_000
     assert "22,808,144" in facenet.description
 

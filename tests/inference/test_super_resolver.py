@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from data import degrade, to_pixels
+from data import Degradation, degrade, to_pixels
 from inference.super_resolver import SuperResolver, enlarge, without_padding
 
 
@@ -60,20 +60,17 @@ def test_the_result_does_not_depend_on_the_batch():
     np.testing.assert_allclose(together, alone, atol=1e-6)
 
 
-def test_a_correction_is_told_the_resolution_of_each_padded_picture():
+def test_each_picture_is_corrected_at_the_resolution_of_its_padded_square():
     network = keras.Sequential([keras.Input((128, 128, 3)), keras.layers.Activation("tanh")])
-    shapes = [(16, 12), (7, 7), (3, 200)]
-    pictures = [np.full((*shape, 3), 200, np.uint8) for shape in shapes]
-    calls = []
-
-    def correct(sr_faces, lr_faces, low_resolutions):
-        calls.append((sr_faces.numpy(), lr_faces, low_resolutions))
-        return sr_faces - 1.0
-
-    lr_faces, corrected = SuperResolver(network, correct)(pictures)
-    _, sr_faces = SuperResolver(network)(pictures)
-    ((before, given, low_resolutions),) = calls
-    np.testing.assert_array_equal(given, lr_faces)
-    np.testing.assert_array_equal(before, sr_faces)
-    np.testing.assert_array_equal(corrected, sr_faces - 1.0)
-    assert low_resolutions.tolist() == [[16, 16], [7, 7], [128, 128]]
+    shapes, sides = [(16, 12), (7, 7), (3, 200)], [16, 7, 128]
+    rng = np.random.default_rng(0)
+    pictures = [rng.integers(0, 256, (*shape, 3), dtype=np.uint8) for shape in shapes]
+    lr_faces, corrected = SuperResolver(network)(pictures)
+    _, sr_faces = SuperResolver(network, consistent=False)(pictures)
+    np.testing.assert_array_equal(sr_faces, network(lr_faces))
+    for i, side in enumerate(sides):
+        size, own = [(side, side)], slice(i, i + 1)
+        correct = Degradation(128, size).correct
+        expected = correct(sr_faces[own], lr_faces[own], np.int32(size))
+        np.testing.assert_allclose(corrected[own], expected, atol=1e-5)
+        assert np.abs(corrected[own] - sr_faces[own]).max() > 0.01
