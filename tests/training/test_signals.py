@@ -11,6 +11,15 @@ from training.signals import NAMES, Stopped, StopSignals
 NUMBERS = [getattr(signal, name) for name in NAMES]
 
 
+@pytest.fixture(autouse=True)
+def not_ignored():
+    """Let no signal be ignored, as Ctrl-C is by what a shell script runs in the background."""
+    before = {number: signal.signal(number, signal.SIG_DFL) for number in NUMBERS}
+    yield
+    for number, handler in before.items():
+        signal.signal(number, handler)
+
+
 def test_each_signal_stops_between_two_steps_with_its_exit_code():
     before = {number: signal.getsignal(number) for number in NUMBERS}
     try:
@@ -48,6 +57,7 @@ def test_a_signal_that_is_ignored_as_by_nohup_stays_ignored():
 def test_a_signal_during_a_print_to_a_reader_that_is_gone_is_no_error():
     code = """
 import os, signal, sys
+signal.signal(signal.SIGINT, signal.SIG_DFL)
 from training.signals import StopSignals
 with StopSignals() as stop:
     os.kill(os.getpid(), signal.SIGINT)
