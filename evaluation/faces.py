@@ -11,7 +11,14 @@ from console.progress import track
 from errors import Mistake
 from evaluation.pair_lists import read_pairs
 from evaluation.pairs import draw_pairs, own_folder
-from imaging.lists import EXTENSIONS, find_faces, fingerprint, hold_out_identities, split_faces
+from imaging.lists import (
+    EXTENSIONS,
+    find_faces,
+    fingerprint,
+    hold_out_identities,
+    passed_over_note,
+    split_faces,
+)
 from imaging.pictures import crop_and_resize, read_pixels
 from trained_networks import people_of, picture_mark, read_people
 
@@ -72,6 +79,14 @@ def identity_in(folder, level):
     return own_folder if level is None else identity
 
 
+def list_faces(folder, level=None):
+    """Return the `FaceList` of a folder, see `find_faces`; say what is passed over there."""
+    faces = find_faces(folder, level)
+    if note := passed_over_note(faces):
+        print(note)
+    return faces
+
+
 def choose_faces(faces_dir, training, recipe, level=None):
     """Return the `FaceList` to choose from: FACES_DIR, or the faces that the training held out.
 
@@ -90,7 +105,7 @@ def choose_faces(faces_dir, training, recipe, level=None):
             f"the faces that the training held out were in {folder}, which is not here: set "
             "FACES_DIR to where they are now, or to other people"
         )
-    faces = find_faces(folder, level)
+    faces = list_faces(folder, level)
     if faces_dir or training["VALIDATION_DIR"]:
         return faces
     trained, faces = hold_out_identities(faces, training["HELD_OUT_IDENTITIES"])

@@ -12,6 +12,7 @@ from evaluation.faces import (
     choose_sizes,
     faces_folder,
     identity_in,
+    list_faces,
     load_faces,
     spread,
     tell_people_trained_on,
@@ -24,7 +25,6 @@ from evaluation.pairs import Pairs
 from evaluation.quality import NO_REFERENCE, find_measures
 from evaluation.restoring import Restorer
 from evaluation.tables import Results
-from imaging.lists import find_faces
 from imaging.pictures import read_or_note
 
 
@@ -98,13 +98,13 @@ def measure_native(chosen, trained, network, judges, problems):
         identity_in(Path(folder), chosen.IDENTITY_LEVEL)
         for folder in (chosen.PROBE_DIR, chosen.GALLERY_DIR)
     )
-    for path in spread(find_faces(chosen.PROBE_DIR), chosen.FACES, pairs_wanted, who):
+    for path in spread(list_faces(chosen.PROBE_DIR), chosen.FACES, pairs_wanted, who):
         picture = read_or_note(path, lambda _, error: problems.note(" ".join(str(error).split())))
         if picture is not None:
             found[path] = picture
     if not found:
         raise Mistake(f"PROBE_DIR: no picture in {chosen.PROBE_DIR} can be read")
-    in_gallery = list(find_faces(chosen.GALLERY_DIR))
+    in_gallery = list(list_faces(chosen.GALLERY_DIR))
     gallery = load_faces(in_gallery, size, chosen.CENTRAL_CROP, problems, who_in_gallery)
     people_of_probes = {path: who(path) for path in found}
     identities, gallery_identities = (

@@ -5,7 +5,7 @@ import re
 from pathlib import Path
 
 from errors import Mistake
-from imaging.lists import find_faces
+from imaging.lists import find_faces, passed_over_note
 
 
 @dataclasses.dataclass(frozen=True)
@@ -78,6 +78,8 @@ def _find_sources(paths, output):
         try:
             if path.is_dir():
                 found = find_faces(path)
+                if note := passed_over_note(found):
+                    print(note)
                 found = [face for face in found if not face.resolve().is_relative_to(inside)]
                 if not found:
                     raise Mistake(f"{path} holds no image but results in {output}")

@@ -186,7 +186,7 @@ def _step(path):
 
 def copies(variables):
     """Return {name: array} of a list of Keras variables; later steps do not change them."""
-    # A copy in any case: on a CPU, what NumPy gets of a variable is the variable's own memory.
+    # A copy in any case: on a CPU, NumPy may be given the variable's own memory.
     names = _names(variables)
     return {name: np.asarray(v).copy() for name, v in zip(names, variables, strict=True)}
 

@@ -9,6 +9,7 @@ from errors import Mistake
 from evaluation.faces import (
     choose_faces,
     identity_in,
+    list_faces,
     load_faces,
     spread,
     tell_people_trained_on,
@@ -120,3 +121,12 @@ def test_the_middle_of_wide_pictures_can_be_cut_out():
     path = SAMPLES / "n000001" / "0001_01.jpg"
     faces = load_faces([path], 96, 96, Problems())
     np.testing.assert_array_equal(faces.pixels[0], read_pixels(path)[48:144, 48:144])
+
+
+def test_what_is_passed_over_is_said(face_folder, capsys):
+    assert len(list_faces(face_folder)) == 16
+    assert capsys.readouterr().out == ""
+    (face_folder / "n000001" / "b.heic").write_bytes(b"no format that is read")
+    assert len(list_faces(face_folder)) == 16
+    assert "Passed over in" in (out := capsys.readouterr().out)
+    assert "1 .heic" in out

@@ -158,3 +158,11 @@ def test_folders_of_faces_are_not_mixed_with_anything_else(work, monkeypatch):
     code, _, err = work.run("a.png", "super_resolved/a_faces/1_sr.png", "--detect", "--overwrite")
     assert code == 1
     assert "would replace the source super_resolved/a_faces/1_sr.png" in err
+
+
+def test_what_is_passed_over_in_a_folder_is_said(work):
+    work.picture("in/a.png")
+    Path("in/b.heic").write_bytes(b"no format that is read")
+    code, out, _ = work.run("in")
+    assert code == 0
+    assert "Passed over in in, as no pictures: 1 .heic" in out
