@@ -5,6 +5,8 @@ Pure formulas on tensors: the networks, the weights and the schedule are the cal
 
 from keras import ops
 
+TINY = 1e-12  # keeps the gradient of an embedding of zeros finite
+
 
 def pixel_loss(sr_faces, hr_faces):
     """Return the L1 reconstruction loss: mean of |sr - hr| over batch, pixels and channels.
@@ -21,20 +23,31 @@ def pixel_loss(sr_faces, hr_faces):
     return ops.mean(ops.abs(sr_faces - hr_faces))
 
 
-def embedding_loss(sr_embeddings, hr_embeddings):
+def embedding_loss(sr_embeddings, hr_embeddings, unit_length=True):
     """Return the L2 identity loss: mean of (sr - hr)^2 over batch and embedding.
 
-    The raw embeddings are compared, as in the original code, not their unit-length directions.
     No gradient flows into the HR embeddings: they are the target.
 
     Args:
-        sr_embeddings: float32 (B, E), embeddings of the super-resolved faces.
-        hr_embeddings: float32 (B, E), embeddings of the high-resolution faces.
+        sr_embeddings: float32 (B, E), raw embeddings of the super-resolved faces.
+        hr_embeddings: float32 (B, E), those of the high-resolution faces.
+        unit_length: whether embeddings are brought to one length first (ours), so that the loss
+            is the same for every recogniser: 2 - 2 cos of the angle between them. False compares
+            them as they are, as the original code does.
 
     Returns:
-        float32 scalar, at least 0; about 2 for unrelated faces (unit deviation per dimension).
+        float32 scalar, at least 0; about 2 for unrelated faces (raw: if their embeddings have
+        unit deviation per dimension).
     """
+    if unit_length:
+        sr_embeddings, hr_embeddings = directions(sr_embeddings), directions(hr_embeddings)
     return ops.mean(ops.square(sr_embeddings - ops.stop_gradient(hr_embeddings)))
+
+
+def directions(embeddings):
+    """Bring embeddings (B, E) to a mean square of 1: unit length, times the root of E."""
+    squares = ops.mean(ops.square(embeddings), axis=1, keepdims=True)
+    return embeddings * ops.rsqrt(squares + TINY)
 
 
 def total_loss(pixel, embedding, pixel_weight, embedding_weight):

@@ -23,7 +23,6 @@ from model import build_unet, start_from_input
 from trained_networks import take_weights
 from training.constants import check, recipe_of, schedule_of
 from training.faces import TrainingFaces
-from training.identity_view import IdentityView
 from training.run import Run, claimed
 from training.signals import StopSignals
 from training.validation import HeldOutFaces, Validation
@@ -62,8 +61,8 @@ SEED = 0  # of weights, dropout, order and degradation: the same seed, the same 
 
 # --- Loss weights ---
 PIXEL_WEIGHT = 5.0  # (original)
-EMBEDDING_WEIGHT = 0.05  # original: 1.0, without gradient; with it, see docs/results.md (ours)
-IDENTITY_BLUR = 0.3  # of a low-resolution pixel: how FaceNet sees faces (ours)
+EMBEDDING_WEIGHT = 0.02  # original: 1.0, without gradient; with it, see docs/results.md (ours)
+UNIT_LENGTH = True  # embeddings are compared at one length; False restores the original (ours)
 
 # --- Hardware ---
 XLA = "auto"  # whether a step becomes one program: True, False, or "auto": on a GPU
@@ -86,25 +85,27 @@ CONTINUE_WITH_CHANGES = False  # let a run go on although constants were changed
 
 def train_step(
     unet,
-    identity,
+    facenet,
     degradation,
     optimizer,
     hr_pixels,
     low_resolutions,
     pixel_weight,
     embedding_weight,
+    unit_length=True,
 ):
     """Update the U-Net once: both networks run inside the tape, only the U-Net is changed.
 
     Args:
         unet: `keras.Model` from lr_faces to sr_faces, both float32 (B, S, S, 3) in [-1, 1].
-        identity: function from (faces, low_resolutions) to embeddings, differentiable and frozen.
+        facenet: function from faces to raw embeddings, differentiable and frozen.
         degradation: `Degradation`.
         optimizer: built `keras.optimizers.Optimizer`.
         hr_pixels: uint8 (B, S, S, 3), high-resolution faces.
         low_resolutions: int32 (B, 2), height and width in pixels that each is reduced to.
         pixel_weight: weight of the pixel loss.
         embedding_weight: weight of the embedding loss; with 0, FaceNet is not asked at all.
+        unit_length: see `losses.embedding_loss`.
 
     Returns:
         {"total", "pixel", "embedding", "learning_rate"}: float32 scalars of this update.
@@ -117,9 +118,8 @@ def train_step(
         pixel = losses.pixel_loss(sr_faces, hr_faces)
         embedding = tf.constant(0.0)
         if embedding_weight:
-            sr_embeddings = identity(sr_faces, low_resolutions)
-            hr_embeddings = identity(hr_faces, low_resolutions)
-            embedding = losses.embedding_loss(sr_embeddings, hr_embeddings)
+            sr_embeddings, hr_embeddings = facenet(sr_faces), facenet(hr_faces)
+            embedding = losses.embedding_loss(sr_embeddings, hr_embeddings, unit_length)
         total = losses.total_loss(pixel, embedding, pixel_weight, embedding_weight)
         scaled = scale_loss(optimizer, total)  # for float16 and for several devices
     gradients = tape.gradient(scaled, unet.trainable_variables)
@@ -198,12 +198,12 @@ def main():
             unet = devices.fit(unet)
             learning_rate = decayed(LEARNING_RATE, schedule.total_steps, COSINE_DECAY)
             optimizer = devices.build(keras.optimizers.Adam(learning_rate, ADAM_BETA_1), unet)
-        identity = IdentityView(facenet, *sizes, IDENTITY_BLUR)
         weights = {"pixel_weight": PIXEL_WEIGHT, "embedding_weight": EMBEDDING_WEIGHT}
-        step = functools.partial(train_step, unet, identity, degradation, optimizer, **weights)
+        parts = unet, facenet, degradation, optimizer
+        step = functools.partial(train_step, *parts, **weights, unit_length=UNIT_LENGTH)
 
-        embedders = facenet, identity
-        held_out = HeldOutFaces(held_out_list, *sizes, *embedders, degradation, faces.unreadable)
+        seen = facenet, UNIT_LENGTH, degradation
+        held_out = HeldOutFaces(held_out_list, *sizes, *seen, faces.unreadable)
         samples = SAMPLE_FACES, SAMPLE_RESOLUTIONS
         validation = Validation(held_out.take(VALIDATION_FACES), weights, *samples)
         output = constants["OUTPUT_DIR"], devices

@@ -17,7 +17,7 @@ class Trained:
 
     Attributes:
         precision, device: see `hardware.precision.use_hardware`.
-        devices, facenet, unet, optimizer, degradation, identity, batches: as in `train.py`.
+        devices, facenet, unet, optimizer, degradation, batches: as in `train.py`.
         hr_pixels, low_resolutions: one batch.
     """
 
@@ -41,7 +41,6 @@ class Trained:
         from imaging.lists import find_faces
         from model import build_unet
         from training.faces import TrainingFaces
-        from training.identity_view import IdentityView
 
         sizes = train.IMAGE_SIZE, train.LOW_RESOLUTIONS
         options = train.SMALLEST_CROP, train.MIRROR
@@ -52,7 +51,6 @@ class Trained:
         optimizer = keras.optimizers.Adam(train.LEARNING_RATE, train.ADAM_BETA_1)
         self.optimizer = self.devices.build(optimizer, self.unet)
         self.degradation = Degradation(*sizes, train.ANTIALIAS, train.EIGHT_BITS, train.CONSISTENT)
-        self.identity = IdentityView(self.facenet, *sizes, train.IDENTITY_BLUR)
         self.batches = TrainingFaces(find_faces(FACES_DIR), batch_size, *sizes, *options).batches()
         self.hr_pixels, self.low_resolutions = next(self.batches)
 
@@ -61,8 +59,9 @@ class Trained:
         import train
 
         def step(*batch):
-            parts = self.unet, self.identity, self.degradation, self.optimizer
-            return train.train_step(*parts, *batch, train.PIXEL_WEIGHT, train.EMBEDDING_WEIGHT)
+            parts = self.unet, self.facenet, self.degradation, self.optimizer
+            weights = train.PIXEL_WEIGHT, train.EMBEDDING_WEIGHT
+            return train.train_step(*parts, *batch, *weights, train.UNIT_LENGTH)
 
         compiled = self.devices.distribute(step)
         return lambda: compiled(self.hr_pixels, self.low_resolutions)
@@ -144,7 +143,7 @@ def parts_of_step(trained, hr_faces, lr_faces):
     def facenet_backward():
         with tf.GradientTape() as tape:
             tape.watch(hr_faces)
-            embeddings = trained.identity(hr_faces, sizes)
+            embeddings = trained.facenet(hr_faces)
         return tape.gradient(embeddings, hr_faces)
 
     def update():
@@ -164,7 +163,7 @@ def parts_of_step(trained, hr_faces, lr_faces):
     return {
         "U-Net forward": tf.function(lambda: unet(lr_faces, training=True)),
         "U-Net forward and backward": tf.function(unet_backward),
-        "FaceNet on HR": tf.function(lambda: trained.identity(hr_faces, sizes)),
+        "FaceNet on HR": tf.function(lambda: trained.facenet(hr_faces)),
         "FaceNet on SR, forward and backward": tf.function(facenet_backward),
         "optimiser": tf.function(update, jit_compile=True),
         "degradation and correction": tf.function(degradation_and_correction),
@@ -259,7 +258,7 @@ def naive_update(unet, optimizer, lr_faces, hr_faces, sr_embeddings, hr_embeddin
     with tf.GradientTape() as tape:
         total = losses.total_loss(
             losses.pixel_loss(unet(lr_faces, training=True), hr_faces),
-            losses.embedding_loss(sr_embeddings, hr_embeddings),
+            losses.embedding_loss(sr_embeddings, hr_embeddings, unit_length=False),
             pixel_weight=5.0,
             embedding_weight=1.0,
         )

@@ -11,11 +11,24 @@ def test_pixel_loss_is_the_mean_absolute_error():
     assert float(losses.pixel_loss(sr, hr)) == 0.375
 
 
-def test_embedding_loss_is_the_mean_squared_error():
+def test_the_raw_embedding_loss_is_the_mean_squared_error():
     # (3^2 + 1^2 + 0 + 0) / 4; the absolute error would give 1.
     sr = tf.constant([[3.0, 0.0], [0.0, 2.0]])
     hr = tf.constant([[0.0, 1.0], [0.0, 2.0]])
-    assert float(losses.embedding_loss(sr, hr)) == 2.5
+    assert float(losses.embedding_loss(sr, hr, unit_length=False)) == 2.5
+
+
+def test_the_embedding_loss_is_that_of_the_angle_whatever_lengths_and_dimensions_are():
+    # A right angle costs 2.
+    for sr, hr in (([[3.0, 0.0]], [[0.0, 0.5]]), ([[9.0, 0.0, 0.0, 0.0]], [[0.0, 0.0, 0.0, 1.0]])):
+        np.testing.assert_allclose(losses.embedding_loss(sr, hr), 2.0, rtol=1e-6)
+
+
+def test_an_embedding_of_zeros_has_a_gradient():
+    embeddings = tf.Variable([[0.0, 0.0]])
+    with tf.GradientTape() as tape:
+        loss = losses.embedding_loss(embeddings, tf.constant([[1.0, 1.0]]))
+    assert np.isfinite(tape.gradient(loss, embeddings)).all()
 
 
 def test_equal_inputs_cost_nothing():
@@ -31,7 +44,7 @@ def test_total_loss_weighs_its_terms():
 def test_the_target_embedding_gets_no_gradient():
     sr, hr = tf.Variable([[1.0, 2.0]]), tf.Variable([[0.0, 0.0]])
     with tf.GradientTape() as tape:
-        loss = losses.embedding_loss(sr, hr)
+        loss = losses.embedding_loss(sr, hr, unit_length=False)
     sr_gradient, hr_gradient = tape.gradient(loss, [sr, hr])
     np.testing.assert_allclose(sr_gradient, [[1.0, 2.0]])
     assert hr_gradient is None

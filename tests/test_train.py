@@ -26,7 +26,6 @@ from facenet import FaceNet
 from training.checkpoints import list_checkpoints
 from training.constants import check
 from training.history import read_rows
-from training.identity_view import IdentityView
 
 # --- One step ---
 
@@ -45,14 +44,10 @@ def batch(sample_faces):
     return hr_pixels, tf.constant([(16, 16)] * len(hr_pixels))
 
 
-def view(facenet):
-    return IdentityView(facenet, 128, [(16, 16)], blur=0.3)
-
-
 def step(unet, facenet, optimizer, batch, pixel_weight, embedding_weight):
     optimizer.build(unet.trainable_variables)
     weights = pixel_weight, embedding_weight
-    return train.train_step(unet, view(facenet), DEGRADATION, optimizer, *batch, *weights)
+    return train.train_step(unet, facenet, DEGRADATION, optimizer, *batch, *weights)
 
 
 def test_the_identity_loss_alone_trains_every_variable_of_the_unet_and_none_of_facenet(
@@ -73,7 +68,7 @@ def test_steps_on_one_batch_lower_both_losses(small_unet, facenet, batch):
     optimizer.build(small_unet.trainable_variables)
     compiled = tf.function(
         lambda *batch: train.train_step(
-            small_unet, view(facenet), DEGRADATION, optimizer, *batch, 5.0, 0.3
+            small_unet, facenet, DEGRADATION, optimizer, *batch, 5.0, 0.3
         )
     )
     values = [{k: float(v) for k, v in compiled(*batch).items()} for _ in range(40)]

@@ -44,12 +44,12 @@ SHAPING = {
     "SEED": integer(0),
     "PIXEL_WEIGHT": number(0),
     "EMBEDDING_WEIGHT": number(0),
-    "IDENTITY_BLUR": number(0, 100),
+    "UNIT_LENGTH": SWITCH,
 }
 # Of these, what the loss on held-out faces depends on besides the network.
 MEASURING = (
     *("IMAGE_SIZE", "LOW_RESOLUTIONS", "ANTIALIAS", "EIGHT_BITS", "CONSISTENT"),
-    *("PIXEL_WEIGHT", "EMBEDDING_WEIGHT", "IDENTITY_BLUR", "FaceNet"),
+    *("PIXEL_WEIGHT", "EMBEDDING_WEIGHT", "UNIT_LENGTH", "FaceNet"),
 )
 # What may differ when a run goes on: it does not touch what is learned, or what it stands for is
 # compared instead (the faces, the weights, the number format).

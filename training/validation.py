@@ -31,7 +31,7 @@ class Quality:
         similarity: cosine of the angle between a face's and its HR face's embeddings, in [-1, 1].
         rank1: rank-1 identification rate in per cent, see `metrics.rank1_identification`.
         pixel: pixel loss, see `losses`.
-        embedding: embedding loss, see `losses`, of the embeddings that are trained on.
+        embedding: embedding loss, see `losses`.
     """
 
     psnr: float
@@ -51,27 +51,24 @@ class HeldOut:
         bicubic: {(height, width): `Quality` of the bicubically enlarged faces}.
     """
 
-    def __init__(self, hr_faces, identities, low_resolutions, embed, identity, degradation):
+    def __init__(self, hr_faces, identities, low_resolutions, embed, unit_length, degradation):
         """Degrade and embed the faces once.
 
         Args:
             hr_faces: float32 (N, H, W, 3) in [-1, 1].
             identities: array of N labels.
             low_resolutions: (height, width) pairs in pixels.
-            embed: function from faces, float32 (B, H, W, 3), to embeddings, (B, E): FaceNet as it
-                is, for similarity and identification.
-            identity: function from (faces, low_resolutions) to embeddings, as the training's step
-                has it, for the embedding loss.
+            embed: function from faces, float32 (B, H, W, 3), to raw embeddings, (B, E).
+            unit_length: see `losses.embedding_loss`.
             degradation: `Degradation`.
         """
         self.hr_faces = np.asarray(hr_faces)
         self.identities = identities
         self._embed = embed
-        self._identity = identity
+        self._unit_length = unit_length
         self._degradation = degradation
         sizes = [tuple(size) for size in low_resolutions]
         self._hr_embeddings = in_batches(embed, self.hr_faces)
-        self._hr_targets = {size: self._embed_for_loss(self.hr_faces, size) for size in sizes}
         self.bicubic = dict(self._measure(sizes, BICUBIC, None))
 
     @property
@@ -92,14 +89,12 @@ class HeldOut:
         return self._measure(self.bicubic, SR, super_resolve)
 
     def _measure(self, low_resolutions, name, method):
-        embedders = {
-            "similarity": lambda faces, _: in_batches(self._embed, faces),
-            "loss": self._embed_for_loss,
-        }
+        embedders = {"FaceNet": lambda faces, _: in_batches(self._embed, faces)}
         for size, _, of_faces in measure(
             self.hr_faces, low_resolutions, {name: method}, embedders, self._degradation
         ):
-            embeddings, of_loss = of_faces.embeddings["similarity"], of_faces.embeddings["loss"]
+            embeddings = of_faces.embeddings["FaceNet"]
+            embedding = losses.embedding_loss(embeddings, self._hr_embeddings, self._unit_length)
             yield (
                 size,
                 Quality(
@@ -108,12 +103,9 @@ class HeldOut:
                     similarity=known_mean(similarity(embeddings, self._hr_embeddings)),
                     rank1=rank1_identification(embeddings, self._hr_embeddings, self.identities),
                     pixel=float(np.mean(of_faces.pixel)),
-                    embedding=float(losses.embedding_loss(of_loss, self._hr_targets[size])),
+                    embedding=float(embedding),
                 ),
             )
-
-    def _embed_for_loss(self, faces, size):
-        return in_batches(at_size(self._identity, size), faces)
 
 
 class Validation:
@@ -217,7 +209,7 @@ class HeldOutFaces:
     """The faces of people who are not trained on, of which some are measured."""
 
     def __init__(
-        self, paths, image_size, low_resolutions, embed, identity, degradation, unreadable
+        self, paths, image_size, low_resolutions, embed, unit_length, degradation, unreadable
     ):
         """Keep what is needed to load faces.
 
@@ -226,15 +218,15 @@ class HeldOutFaces:
             image_size: height and width of a face in pixels.
             low_resolutions: (height, width) pairs in pixels.
             embed: function from faces, float32 (B, H, W, 3), to embeddings, see `HeldOut`.
-            identity: function from (faces, low_resolutions) to embeddings, see `HeldOut`.
+            unit_length: see `losses.embedding_loss`.
             degradation: `Degradation`.
             unreadable: `Unreadable`, which files that cannot be read join.
         """
         self._paths = paths
         self._image_size = image_size
         self._unreadable = unreadable
-        functions = [tf.function(f, reduce_retracing=True) for f in (embed, identity, degradation)]
-        self._of_all = low_resolutions, *functions
+        embed, degradation = (tf.function(f, reduce_retracing=True) for f in (embed, degradation))
+        self._of_all = low_resolutions, embed, unit_length, degradation
         self._taken = {}
 
     def take(self, count):

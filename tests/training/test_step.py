@@ -12,7 +12,6 @@ from tensorflow.python.framework import kernels  # no public name tells which ke
 import train
 from data import Degradation, to_faces, to_pixels
 from facenet import FaceNet
-from training.identity_view import IdentityView
 
 LOW_RESOLUTIONS = [(7, 6), (16, 16)]
 BATCH = 2
@@ -37,11 +36,10 @@ class Parts:
         self.unet = narrow_unet(monkeypatch)
         self.optimizer = self.devices.build(keras.optimizers.Adam(1e-4), self.unet)
         self.degradation = Degradation(128, LOW_RESOLUTIONS)
-        self.identity = IdentityView(self.facenet, 128, LOW_RESOLUTIONS, 0.3)
         self.batch = tf.zeros((BATCH, 128, 128, 3), tf.uint8), tf.constant(LOW_RESOLUTIONS)
 
     def step(self, hr_pixels, low_resolutions):
-        parts = self.unet, self.identity, self.degradation, self.optimizer
+        parts = self.unet, self.facenet, self.degradation, self.optimizer
         return train.train_step(*parts, hr_pixels, low_resolutions, 5.0, 0.05)
 
     def validation(self, hr_pixels, low_resolutions):
@@ -49,7 +47,7 @@ class Parts:
         lr_faces = self.degradation(hr_faces, low_resolutions)
         sr_faces = self.unet(lr_faces, training=False)
         sr_faces = self.degradation.correct(sr_faces, lr_faces, low_resolutions)
-        return to_pixels(sr_faces), self.identity(sr_faces, low_resolutions)
+        return to_pixels(sr_faces), self.facenet(sr_faces)
 
     def embedding(self, hr_pixels, low_resolutions):
         return self.facenet(to_faces(hr_pixels))

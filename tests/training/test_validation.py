@@ -4,27 +4,19 @@ import pytest
 import losses
 import metrics
 from data import Degradation, degrade
-from training.identity_view import IdentityView
 from training.validation import HeldOut, Quality, mean_loss, quality_rows, quality_table
 
 
-def plain(facenet):
-    return lambda faces, low_resolutions: facenet(faces)
-
-
-def test_the_embedding_loss_is_that_of_the_training_step(sample_faces, facenet):
-    # The step compares embeddings of blurred faces; for similarity, faces are seen as they are.
+@pytest.mark.parametrize("unit_length", [True, False])
+def test_the_embedding_loss_is_that_of_the_training_step(sample_faces, facenet, unit_length):
     faces, sizes = sample_faces[0][:3], ((7, 6), (16, 16))
-    identity = IdentityView(facenet, 128, sizes, 0.3)
-    held_out = HeldOut(faces, np.arange(3), sizes, facenet, identity, Degradation(128, sizes))
+    held_out = HeldOut(faces, np.arange(3), sizes, facenet, unit_length, Degradation(128, sizes))
     darker = dict(held_out.measure(lambda lr_faces, _: lr_faces - 0.1))
     for size in sizes:
-        low_resolutions = np.array([size] * 3, np.int32)
-        sr_faces = degrade(faces, size) - 0.1
-        embedded = (identity(x, low_resolutions) for x in (sr_faces, faces))
-        expected = float(losses.embedding_loss(*embedded))
+        embedded = [facenet(x) for x in (degrade(faces, size) - 0.1, faces)]
+        expected = float(losses.embedding_loss(*embedded, unit_length))
         assert darker[size].embedding == pytest.approx(expected, rel=1e-4)
-        cosine = metrics.similarity(*(np.asarray(facenet(x)) for x in (sr_faces, faces))).mean()
+        cosine = metrics.similarity(*map(np.asarray, embedded)).mean()
         assert darker[size].similarity == pytest.approx(cosine, abs=1e-4)
 
 
@@ -34,7 +26,7 @@ def test_held_out_faces_are_degraded_as_in_training_and_compared_with_bicubic(
     faces, identities = sample_faces
     sizes = ((7, 6), (32, 32))
     degradation = Degradation(128, sizes)
-    held_out = HeldOut(faces, identities, sizes, facenet, plain(facenet), degradation)
+    held_out = HeldOut(faces, identities, sizes, facenet, True, degradation)
     np.testing.assert_allclose(held_out.lr_faces((7, 6)), degrade(faces, (7, 6)), atol=1e-5)
     unchanged = dict(held_out.measure(lambda lr_faces, _: lr_faces))
     assert unchanged == held_out.bicubic
