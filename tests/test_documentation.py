@@ -13,7 +13,8 @@ ROOT = Path(__file__).parents[1]
 README = ROOT / "README.md"
 FURTHER = [
     *sorted(ROOT.glob("docs/*.md")),
-    *(ROOT / name for name in ("MODEL_CARD.md", "facenet/README.md", "samples/README.md", "pretrained/README.md")),
+    ROOT / "MODEL_CARD.md",
+    *(ROOT / folder / "README.md" for folder in ("facenet", "samples", "pretrained")),
 ]
 PAGES = [README, *FURTHER]
 

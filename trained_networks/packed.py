@@ -1,11 +1,11 @@
-"""A trained U-Net in a tenth of its size: a `.npz` file of 8-bit kernels that NumPy reads.
+"""A trained U-Net in a tenth of its size: a `.npz` file of rounded kernels.
 
-The entropy of a kernel falls with the step that its weights are rounded to, and the loss of the
-picture grows: one number, `STEP`, chooses between them. `pretrained/README.md` has what it costs.
+The entropy of a kernel falls with the step that its weights are rounded to, and what that costs
+the pictures grows: one number, `STEP`, chooses between them. `pretrained/README.md` has the format.
 """
 
 import json
-import zipfile
+import zlib
 
 import keras
 import numpy as np
@@ -15,12 +15,9 @@ from files import whole
 from model import KERNEL_SIZE, build_unet
 
 FORMAT = "packed IPU-Net 1"
-STEP = 0.6  # of weights, in root mean squares of the output channel that they lead to
-SMALL = 1 << 18  # weights; a kernel of no more is rounded to finer steps, which costs few bytes
-FINER = 4  # times, then
+STEP = 0.35  # of a kernel of 2**23 weights, in root mean squares of its output channel
+SMALL = 1 << 14  # weights; kernels of no more stay float32, which costs few bytes
 SCALE = "/step"  # ends the name of the steps of a kernel
-COMPRESSION = zipfile.ZIP_DEFLATED
-_FIXED_TIME = (1980, 1, 1, 0, 0, 0)  # in the archive: the same network, the same file
 
 
 # --- Writing -----------------------------------------------------------------------------------
@@ -41,15 +38,8 @@ def write_packed(path, unet, people=None, step=STEP):
         "people": np.frombuffer(json.dumps(people).encode(), np.uint8),
         **packed_weights(unet, step),
     }
-    with (
-        whole(path) as unfinished,
-        zipfile.ZipFile(unfinished, "w", COMPRESSION, compresslevel=9) as archive,
-    ):
-        for name, array in arrays.items():
-            member = zipfile.ZipInfo(f"{name}.npy", _FIXED_TIME)
-            member.compress_type = COMPRESSION
-            with archive.open(member, "w") as file:
-                np.lib.format.write_array(file, array, allow_pickle=False)
+    with whole(path) as unfinished:
+        np.savez(unfinished, **arrays)
 
 
 def packed_weights(unet, step=STEP):
@@ -60,37 +50,23 @@ def packed_weights(unet, step=STEP):
         step: see `STEP`.
 
     Returns:
-        {name: array}: of a kernel "LAYER/kernel", int8, and "LAYER/kernel/step", float32, whose
-        product it is; all other weights as they are, float32.
+        {name: array}: of a large kernel "LAYER/kernel", uint8, the zlib stream of int8 numbers,
+        and "LAYER/kernel/step", float32, whose product it is; other weights as they are, float32.
     """
     arrays = {}
-    for layer, name, weight in _named_weights(unet):
-        value = np.array(weight, np.float32)
-        if weight.name == "kernel":
-            finer = FINER if value.size <= SMALL else 1
-            value, arrays[name + SCALE] = _rounded(layer, value, step / finer)
-        arrays[name] = value
+    for layer in unet.layers:
+        for weight, value in zip(layer.weights, layer.get_weights(), strict=True):
+            name = f"{layer.name}/{weight.name}"
+            if _is_rounded(weight):
+                window = _touching(layer)
+                value, arrays[name + SCALE] = _rounded(layer, value[window, window], step)
+                value = _deflated(value)
+            arrays[name] = value
     return arrays
 
 
-def _named_weights(unet):
-    for layer in unet.layers:
-        for weight in layer.weights:
-            yield layer, f"{layer.name}/{weight.name}", weight
-
-
-def _rounded(layer, kernel, step):
-    """Return a kernel as int8 multiples of float32 steps, which broadcast to its shape."""
-    height, width, *_ = kernel.shape
-    used = np.zeros((height, width, 1, 1), np.float32)
-    used[_touching(layer), _touching(layer)] = 1.0
-    kernel = kernel * used
-    # (height, width, in, out), and of a transposed convolution (height, width, out, in).
-    inputs = (0, 1, 3 if isinstance(layer, keras.layers.Conv2DTranspose) else 2)
-    mean = np.square(kernel).mean(inputs, keepdims=True) / used.mean()
-    steps = (step * np.sqrt(mean)).astype(np.float32)
-    steps[steps == 0.0] = 1.0  # the channel is all zeros
-    return np.clip(np.rint(kernel / steps), -127, 127).astype(np.int8), steps
+def _is_rounded(weight):
+    return weight.name == "kernel" and np.prod(weight.shape) > SMALL
 
 
 def _touching(layer):
@@ -102,6 +78,34 @@ def _touching(layer):
     side = max(layer.input.shape[1], layer.output.shape[1])
     outside = (KERNEL_SIZE - 2) // 2 if side == 2 else 0
     return slice(outside, KERNEL_SIZE - outside)
+
+
+def _rounded(layer, kernel, step):
+    """Return a kernel as int8 multiples of float32 steps, which broadcast to its shape."""
+    # If every kernel does the same harm, rounded alike, the least harm for the bytes is where the
+    # square of the step grows with the number of weights.
+    step *= np.sqrt(kernel.size / (1 << 23))
+    # (height, width, in, out), and of a transposed convolution (height, width, out, in).
+    inputs = (0, 1, 3 if isinstance(layer, keras.layers.Conv2DTranspose) else 2)
+    steps = step * np.sqrt(np.square(kernel).mean(inputs, keepdims=True))
+    steps = np.maximum(steps, np.abs(kernel).max(inputs, keepdims=True) / 127.0)
+    steps = np.where(steps == 0.0, 1.0, steps).astype(np.float32)  # 0: a channel of zeros
+    return np.rint(kernel / steps).astype(np.int8), steps
+
+
+def _deflated(rounded):
+    """Return int8 numbers as a zlib stream, uint8 (N,)."""
+    # By how often a number occurs alone. Weights do not repeat: to look for repetitions as well,
+    # as `numpy.savez_compressed` does, makes files larger by a sixth.
+    stream = zlib.compressobj(memLevel=9, strategy=zlib.Z_HUFFMAN_ONLY)
+    return np.frombuffer(stream.compress(rounded.tobytes()) + stream.flush(), np.uint8)
+
+
+def _inflated(stream, shape):
+    """Return what `_deflated` was given; ValueError or `zlib.error` if it is of another shape."""
+    count = int(np.prod(shape))
+    numbers = zlib.decompressobj().decompress(stream.tobytes(), count + 1)  # no more memory
+    return np.frombuffer(numbers, np.int8).reshape(shape)
 
 
 # --- Reading -----------------------------------------------------------------------------------
@@ -124,18 +128,32 @@ def read_packed(path):
         unet = build_float32_unet(int(arrays["image_size"]))
     except (TypeError, ValueError) as error:
         raise Mistake(f"{path} is damaged: {error}; get it again") from error
-    for _, name, weight in _named_weights(unet):
-        value, steps = arrays.get(name), arrays.get(name + SCALE, np.float32(1.0))
-        if value is None or value.shape != tuple(weight.shape):
-            raise Mistake(
-                f"{path} is of another U-Net than model.py describes (see {name}): use the "
-                "model.py that it was made with"
-            )
-        value = value * steps
-        if value.dtype != np.float32 or not np.isfinite(value).all():
-            raise Mistake(f"{path} is damaged: {name} is not of finite float32; get it again")
-        weight.assign(value)
+    for layer in unet.layers:
+        for weight in layer.weights:
+            name = f"{layer.name}/{weight.name}"
+            value = _weight(arrays, layer, weight, name)
+            if value is None or value.shape != tuple(weight.shape):
+                raise Mistake(
+                    f"{path} is of another U-Net than model.py describes (see {name}): use the "
+                    "model.py that it was made with"
+                )
+            if value.dtype != np.float32 or not np.isfinite(value).all():
+                raise Mistake(f"{path} is damaged: {name} is not of finite float32; get it again")
+            weight.assign(value)
     return unet
+
+
+def _weight(arrays, layer, weight, name):
+    """Return a weight by its name among the arrays of a file; None if it is not there."""
+    try:
+        if not _is_rounded(weight):
+            return arrays[name]
+        kernel, window = np.zeros(weight.shape, np.float32), _touching(layer)
+        rounded = _inflated(arrays[name], kernel[window, window].shape)
+        kernel[window, window] = rounded * arrays[name + SCALE]
+        return kernel
+    except (KeyError, ValueError, zlib.error):
+        return None
 
 
 def read_packed_people(path):
