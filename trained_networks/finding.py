@@ -5,7 +5,6 @@ import os
 from pathlib import Path
 
 from errors import Mistake, expanded, shown
-from facenet import EMBEDDED_WEIGHTS
 from trained_networks.places import (
     BEST,
     CONFIG,
@@ -97,13 +96,9 @@ def read_config(network):
         Mistake: the run's `config.json`, or the JSON file of a packed network, is missing or
             damaged.
     """
-    packed = is_packed(network)
-    path = network.with_suffix(".json") if packed else run_of(network) / CONFIG
+    path = network.with_suffix(".json") if is_packed(network) else run_of(network) / CONFIG
     try:
         config = json.loads(path.read_text())
-        constants, recipe = config["constants"], config["recipe"]
-        if packed and constants["FACENET_WEIGHTS"] == EMBEDDED_WEIGHTS.name:
-            constants["FACENET_WEIGHTS"] = str(EMBEDDED_WEIGHTS)
+        return config["constants"], config["recipe"]
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise Mistake(f"{path} is missing or damaged: {error}") from error
-    return constants, recipe

@@ -48,7 +48,10 @@ def write_summary(packed, network, constants, recipe, data=None, cost=None):
 
 
 def without_paths(constants):
-    """Return constants as others can read them: of a path its last part, OUTPUT_DIR not at all."""
+    """Return constants as others can read them: of a path its last part, OUTPUT_DIR not at all.
+
+    The embedded FaceNet is known by its name, wherever the repository is.
+    """
     kept = {name: value for name, value in constants.items() if name != "OUTPUT_DIR"}
     for name in PATHS:
         if kept.get(name) is not None:

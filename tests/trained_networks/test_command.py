@@ -65,7 +65,7 @@ def test_a_run_is_packed_with_what_made_it_and_no_path_of_the_machine(
 
     found, network, constants, recipe = find_run(packed)
     assert found == network == packed
-    assert constants["FACENET_WEIGHTS"] == str(EMBEDDED_WEIGHTS)
+    assert constants["FACENET_WEIGHTS"] == EMBEDDED_WEIGHTS.name
     assert constants["VALIDATION_DIR"] == "elsewhere/dev"
     assert "OUTPUT_DIR" not in constants
     assert recipe == {"START_WEIGHTS": "elsewhere/first.keras", "FaceNet": "ab"}
