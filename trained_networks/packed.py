@@ -169,7 +169,8 @@ def read_packed_people(path):
 def _read_arrays(path, names=None):
     """Return {name: array} of a packed network, all or some; every checksum is compared."""
     try:
-        with np.load(path, allow_pickle=False) as file:
+        # Opened here, as NumPy leaves a damaged file open.
+        with path.open("rb") as stream, np.load(stream, allow_pickle=False) as file:
             is_packed = "format" in file and str(file["format"]) == FORMAT
             arrays = {name: file[name] for name in names or file.files} if is_packed else {}
     except Exception as error:  # NumPy and zipfile raise many kinds for damaged files
