@@ -16,10 +16,17 @@ from evaluation.protocols import measure_degraded, measure_native
 from evaluation.recognisers import find_recognisers
 from evaluation.report import Problems, write_results
 from files import make_writable
-from trained_networks import CONFIG, find_run, load_network, write_config
+from trained_networks import (
+    CONFIG,
+    evaluation_folder,
+    find_run,
+    load_network,
+    shown_network,
+    write_config,
+)
 
 # --- Faces ---
-RUN_DIR = "output"  # a training's output folder, or a folder of them: the newest network counts
+RUN_DIR = "output"  # a training's output folder, or one of many: the newest counts; or a network
 FACES_DIR = None  # one folder per identity; None: the faces that the training held out
 IDENTITY_LEVEL = None  # folder of a person: None the one that a face lies in, 1 the topmost, ...
 FACES = 96  # faces measured, spread over people, if PAIRS is None; 2,000 for large sets
@@ -46,15 +53,17 @@ GROUP_COLUMNS = ("sex", "skin_tone", "beard", "glasses")  # of that file, to gro
 def main():
     """Write the tables and pictures of one network into `evaluation/` beside it.
 
+    Those of the network of the repository go into a folder of `output`.
+
     Raises:
         Mistake, OSError: one line that names the constant or path to change.
     """
     constants = check_constants(globals(), RULES)
     chosen = types.SimpleNamespace(**constants)
     run, network, training, recipe = find_run(chosen.RUN_DIR)
-    print(f"Network  {network}")
+    print(f"Network  {shown_network(network)}")
     _, device = use_hardware("float32")
-    folder, problems = run / "evaluation", Problems()
+    folder, problems = evaluation_folder(run), Problems()
     make_writable(folder, "RUN_DIR")
     recognisers = find_recognisers(
         training, recipe, chosen.UNSEEN_RECOGNISERS, chosen.FACE_BOX, chosen.FLIP

@@ -14,7 +14,7 @@ import tensorflow as tf
 from errors import Mistake, expanded, shown, tell
 from files import make_writable
 from inference.formats import EXPORTS, Differs, comparison_faces, write_compared
-from trained_networks import add_model_option, load_network, newest_network
+from trained_networks import add_model_option, load_network, newest_network, shown_network
 
 FOLDER = "exported"
 
@@ -100,7 +100,7 @@ def main(arguments=None):
     network = load_network(model)
     make_writable(folder, f"--output {folder}")
     lr_faces = comparison_faces(network.input_shape[1])
-    print(f"Network  {shown(model)}, compared on {len(lr_faces)} faces", flush=True)
+    print(f"Network  {shown_network(model)}, compared on {len(lr_faces)} faces", flush=True)
 
     sr_faces = network(lr_faces, training=False).numpy()
     failed = []

@@ -23,13 +23,13 @@ from inference.report import Report, Sheets, Summary
 from inference.resolution import AUTO, OWN, parse_resolution
 from inference.restoration import Restoration, failed
 from inference.super_resolver import SuperResolver
-from trained_networks import add_model_option, load_network, newest_network
+from trained_networks import add_model_option, load_network, newest_network, shown_network
 
 RESULTS = "super_resolved"
 BATCH_SIZE = {"CPU": 16, "GPU": 64}  # faces at a time; more gained nothing on the CPUs tried
 
 DESCRIPTION = f"""\
-Super-resolve faces with a network that train.py trained.
+Super-resolve faces with the newest network of train.py, or else that of the repository.
 
 Every picture becomes OUTPUT/<name>_sr.png, with 128 pixels on its longer side (the size of the
 network). Beside them lie comparison_001.png, ... (input | bicubic enlargement | IPU-Net) and
@@ -136,7 +136,7 @@ def main(arguments=None):
     report = Report(options.output / "report.csv")
     sheets = Sheets(options.output, super_resolve.size)
     summary = Summary(super_resolve.size)
-    print(f"Network  {shown(options.model)}\nDevice   {device}", flush=True)
+    print(f"Network  {shown_network(options.model)}\nDevice   {device}", flush=True)
 
     tasks, problems = plan(options.paths, options.output, options.overwrite, options.detect)
     restoration = Restoration(super_resolve, facenet, batch_size, options.resolution)

@@ -20,7 +20,7 @@ from errors import tell
 from facenet import EMBEDDED_WEIGHTS, FaceNet
 from imaging.lists import split_faces
 from model import build_unet, start_from_input
-from trained_networks import take_weights
+from trained_networks import PRETRAINED, take_weights  # noqa: F401  # for START_WEIGHTS
 from training.constants import check, recipe_of, schedule_of
 from training.faces import TrainingFaces
 from training.run import Run, claimed
@@ -56,7 +56,7 @@ COSINE_DECAY = True  # from LEARNING_RATE to 0; False keeps it constant, as the 
 ADAM_BETA_1 = 0.5  # (original)
 CONSISTENT = True  # correct SR faces by what the input says; False restores the original (ours)
 START_FROM_INPUT = True  # the untrained network returns its input; original: noise (ours)
-START_WEIGHTS = None  # or the .keras file of a trained network, to begin from it (ours)
+START_WEIGHTS = None  # or a trained network to begin from: PRETRAINED, or a path (ours)
 SEED = 0  # of weights, dropout, order and degradation: the same seed, the same run
 
 # --- Loss weights ---

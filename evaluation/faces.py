@@ -20,7 +20,7 @@ from imaging.lists import (
     split_faces,
 )
 from imaging.pictures import crop_and_resize, read_pixels
-from trained_networks import people_of, picture_mark, read_people
+from trained_networks import names_of, people_of, picture_mark, read_people
 
 
 @dataclasses.dataclass(frozen=True)
@@ -192,7 +192,7 @@ def tell_people_trained_on(faces, run, training, recipe, problems):
 
     Args:
         faces: {path: folder of its person} of the faces to measure.
-        run: `Path` of the run's folder, which keeps whom it trained on, see `write_people`.
+        run: see `trained_networks.run_of`; it keeps whom it trained on, see `write_people`.
         training: constants of the training, whose faces tell where the run keeps nothing.
         recipe: what they resolved to.
         problems: `Problems`.
@@ -204,7 +204,7 @@ def tell_people_trained_on(faces, run, training, recipe, problems):
             "keeps no list of them, and the faces it was trained on are gone"
         )
         return
-    marks, names = set(people.values()) - {None}, {Path(name).name for name in people}
+    marks, called = set(people.values()) - {None}, names_of(people)
     by_folder = {}
     for path, folder in faces.items():
         by_folder.setdefault(folder, set()).add(path)
@@ -213,7 +213,7 @@ def tell_people_trained_on(faces, run, training, recipe, problems):
         pictures |= _first_picture(min(pictures).parent)  # which the training remembers
         if marks & {picture_mark(picture) for picture in pictures}:
             same += 1
-        elif folder.name in names:
+        elif called(folder.name):
             called_alike += 1
     if same:
         problems.note(f"the network was trained on {same} of the people measured here")

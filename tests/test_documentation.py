@@ -13,7 +13,8 @@ ROOT = Path(__file__).parents[1]
 README = ROOT / "README.md"
 FURTHER = [
     *sorted(ROOT.glob("docs/*.md")),
-    *(ROOT / name for name in ("MODEL_CARD.md", "facenet/README.md", "samples/README.md")),
+    ROOT / "MODEL_CARD.md",
+    *(ROOT / folder / "README.md" for folder in ("facenet", "samples", "pretrained")),
 ]
 PAGES = [README, *FURTHER]
 
@@ -25,7 +26,7 @@ OUTSIDE_FILES = {
     *("unreadable.txt", "results.md", "results.csv", "verification.png", "roc.png", "worst.png"),
     *("report.csv", "manifest.csv", "prepare.json", "summary.txt", "benchmark.json"),
     *("pairs.txt", "lfw_people.txt", "identities.csv", "xqlfw_pairs.txt", "x.png.jpg"),
-    *("differences.csv", "cmc.csv", "cmc.png", "people.json"),
+    *("differences.csv", "cmc.csv", "cmc.png", "people.json", "ipunet.npz", "ipunet.json"),
 }
 ENVIRONMENT = {"TF_CONFIG", "TF_ENABLE_ONEDNN_OPTS", "CUDA_VISIBLE_DEVICES", "XDG_CACHE_HOME"}
 SUFFIXES = {".py", ".md", ".txt", ".csv", ".json", ".png", ".jpg", ".npz", ".toml"}

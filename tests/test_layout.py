@@ -117,7 +117,7 @@ def test_what_needs_no_tensorflow_does_not_wait_for_it(name):
 
 
 def test_commands_import_hardware_before_all_that_imports_tensorflow():
-    for module in (*COMMANDS, "facenet.__main__"):
+    for module in (*COMMANDS, "facenet.__main__", "trained_networks.__main__"):
         names = imported(MODULES[module], everywhere=False)
         seen = set()
         imported_with(module, seen)

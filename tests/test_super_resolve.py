@@ -39,6 +39,7 @@ def test_mistakes_end_with_usage_and_2(work, monkeypatch, capsys):
     Path("cut.keras").write_bytes(identity_network()[:-100])
     code, _, err = work.run("in", "--model", "cut.keras")
     assert (code, "cut.keras is not a whole .keras file" in err) == (2, True)
+    monkeypatch.setattr("trained_networks.finding.PRETRAINED", Path("none.npz"))
     with pytest.raises(SystemExit) as end:
         super_resolve.main(["in"])
     assert end.value.code == 2

@@ -106,7 +106,9 @@ def recipe_of(constants, precision, facenet, unet, training_faces):
         unet: network of `model.build_unet`, as it was built.
         training_faces: `FaceList`.
     """
+    start = constants["START_WEIGHTS"]
     return {name: constants[name] for name in SHAPING} | {
+        "START_WEIGHTS": start if start is None else str(start),
         "precision": precision,
         "FaceNet": facenet.fingerprint,
         "U-Net": hashlib.sha256(unet.to_json().encode()).hexdigest()[:16],

@@ -9,11 +9,10 @@ import tensorflow as tf
 from networks import narrow_unet
 
 import train
-import trained_networks
 from errors import Mistake
 from files import locked
 from model import build_unet
-from trained_networks import save_network, take_weights
+from trained_networks import save_network, saving, take_weights
 from training.constants import MEASURING, Schedule, check
 from training.run import Run, claimed
 
@@ -131,11 +130,11 @@ def test_a_training_starts_from_a_trained_network_of_the_same_kind(tmp_path, mon
 
 def test_saving_again_and_again_builds_one_network(tmp_path, monkeypatch):
     unet = narrow_unet(monkeypatch)
-    trained_networks._float32_unet.cache_clear()
+    saving._kept_unet.cache_clear()
     for _ in range(3):
         save_network(unet, tmp_path / "best.keras")
-    assert trained_networks._float32_unet.cache_info().misses == 1
-    trained_networks._float32_unet.cache_clear()
+    assert saving._kept_unet.cache_info().misses == 1
+    saving._kept_unet.cache_clear()
 
 
 @pytest.mark.parametrize(

@@ -106,6 +106,6 @@ def test_a_network_that_starts_from_another_knows_the_people_of_both(face_folder
 
 
 def test_of_very_many_people_only_some_have_a_picture_remembered(face_folder, monkeypatch):
-    monkeypatch.setattr("trained_networks.MOST_MARKS", 2)
+    monkeypatch.setattr("trained_networks.people.MOST_MARKS", 2)
     marks = people_of(find_faces(face_folder))
     assert [mark is not None for mark in marks.values()] == [True, False, True, False]
