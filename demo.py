@@ -49,13 +49,14 @@ GUESS = (
     "else's. It is no evidence of who a person is."
 )
 ABOUT_SIMILARITY = (
-    "Similarity: cosine of the embeddings of this face and the original, 1 for the same, by the "
-    "FaceNet in the repository. That took part in the training, which flatters the result."
+    "Similarity to the original: the cosine of FaceNet's embeddings, at most 1. Networks are "
+    "trained to please this FaceNet, which flatters what they make."
 )
+NO_PICTURE = "<p>Drop a photograph, or take a sample.</p>"
 FRAMINGS = (("Find the face", FIND), ("Whole picture", WHOLE))
 AS_IT_IS = "as it is"
 CSS = """
-.gradio-container { max-width: 1150px !important; }
+.gradio-container { max-width: 1250px !important; }
 .guess { font-weight: 600; }
 .problem { color: #b91c1c; font-weight: 600; }
 .dark .problem { color: #fca5a5; }
@@ -65,6 +66,8 @@ CSS = """
 .versions img { width: 100%; display: block; }
 .versions .pixels { image-rendering: pixelated; }
 .versions figcaption { line-height: 1.3; padding-top: 4px; }
+.samples .gallery { gap: 6px; }
+.samples .gallery-item, .samples .gallery-item * { width: 76px !important; height: 76px !important; }
 .note { margin-top: 10px; }
 """
 # The browser loads nothing from elsewhere, whatever Gradio's page may ask for.
@@ -121,7 +124,7 @@ def answer(demonstrate, path, framing, size):
         size: "HxW" or `AS_IT_IS`.
     """
     if path is None:
-        return "<p>Drop a photograph, or take a sample.</p>"
+        return NO_PICTURE
     resolution = AUTO if size == AS_IT_IS else tuple(map(int, size.split("x")))
     try:
         return versions_html(demonstrate(path, framing, resolution))
@@ -145,11 +148,11 @@ def build_page(gr, demonstrate, sizes):
     """
     choices = [f"{height}x{width}" for height, width in sizes] + [AS_IT_IS]
     first = "{}x{}".format(*FIRST_SIZE)
-    start = str(SAMPLES[0]), WHOLE, first if first in choices else choices[0]
+    start = str(SAMPLES[-1]), WHOLE, first if first in choices else choices[0]
     with gr.Blocks(title=TITLE, analytics_enabled=False, delete_cache=UPLOADS_KEPT) as page:
         gr.HTML(f'<h1>{TITLE}</h1><p class="guess">{GUESS}</p>')
         with gr.Row():
-            with gr.Column(scale=1, min_width=300):
+            with gr.Column(scale=3, min_width=300):
                 picture = gr.Image(
                     start[0],
                     label="Photograph",
@@ -163,9 +166,10 @@ def build_page(gr, demonstrate, sizes):
                     components=["image"],
                     samples=[[str(path)] for path in SAMPLES],
                     type="index",
-                    label="Or a sample: synthetic faces, not trained on",
+                    elem_classes="samples",
+                    label="Or a sample: synthetic faces",
                 )
-            with gr.Column(scale=2, min_width=300):
+            with gr.Column(scale=5, min_width=300):
                 size = gr.Radio(choices, value=start[2], label="Pixels left (height x width)")
                 result = gr.HTML(answer(demonstrate, *start))
 
@@ -192,7 +196,8 @@ def build_page(gr, demonstrate, sizes):
             "show_progress_on": result,
         }
         inputs = [picture, framing, size]
-        gr.on([framing.input, size.input, picture.clear], again, inputs, result, **how)
+        gr.on([framing.input, size.input], again, inputs, result, **how)
+        picture.clear(lambda: NO_PICTURE, None, result, **how)
         picture.upload(upload, [picture, size], [framing, result], **how)
         samples.click(sample, [samples, size], [picture, framing, result], **how)
     return page
