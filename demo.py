@@ -67,7 +67,7 @@ CSS = """
 .versions .pixels { image-rendering: pixelated; }
 .versions figcaption { line-height: 1.3; padding-top: 4px; }
 .samples .gallery { gap: 6px; }
-.samples .gallery-item, .samples .gallery-item * { width: 76px !important; height: 76px !important; }
+.samples .gallery-item, .samples .gallery-item img { width: 76px; height: 76px; }
 .note { margin-top: 10px; }
 """
 # The browser loads nothing from elsewhere, whatever Gradio's page may ask for.
