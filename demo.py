@@ -8,6 +8,7 @@ from hardware.precision import use_hardware
 import argparse
 import base64
 import contextlib
+import functools
 import html
 import importlib.util
 import io
@@ -149,7 +150,9 @@ def build_page(gr, demonstrate, sizes):
     choices = [f"{height}x{width}" for height, width in sizes] + [AS_IT_IS]
     first = "{}x{}".format(*FIRST_SIZE)
     start = str(SAMPLES[-1]), WHOLE, first if first in choices else choices[0]
+    gr.set_static_paths(SAMPLES)  # served from where they are, not copied
     with gr.Blocks(title=TITLE, analytics_enabled=False, delete_cache=UPLOADS_KEPT) as page:
+        kept = gr.State(start[0])  # the path, also if the file was removed: then that can be said
         gr.HTML(f'<h1>{TITLE}</h1><p class="guess">{GUESS}</p>')
         with gr.Row():
             with gr.Column(scale=3, min_width=300):
@@ -173,18 +176,13 @@ def build_page(gr, demonstrate, sizes):
                 size = gr.Radio(choices, value=start[2], label="Pixels left (height x width)")
                 result = gr.HTML(answer(demonstrate, *start))
 
-        def path_of(picture):
-            return picture and picture["path"]
-
-        def again(picture, framing, size):
-            return answer(demonstrate, path_of(picture), framing, size)
-
         def upload(picture, size):
-            return FIND, answer(demonstrate, path_of(picture), FIND, size)
+            path = picture and picture["path"]
+            return path, FIND, answer(demonstrate, path, FIND, size)
 
         def sample(index, size):
             path = str(SAMPLES[index])
-            return path, WHOLE, answer(demonstrate, path, WHOLE, size)
+            return path, path, WHOLE, answer(demonstrate, path, WHOLE, size)
 
         # Of ten clicks in a second, the last counts. A file that is no picture is told of here,
         # not by Gradio's preprocessing.
@@ -195,11 +193,11 @@ def build_page(gr, demonstrate, sizes):
             "api_visibility": "private",
             "show_progress_on": result,
         }
-        inputs = [picture, framing, size]
-        gr.on([framing.input, size.input], again, inputs, result, **how)
-        picture.clear(lambda: NO_PICTURE, None, result, **how)
-        picture.upload(upload, [picture, size], [framing, result], **how)
-        samples.click(sample, [samples, size], [picture, framing, result], **how)
+        again = functools.partial(answer, demonstrate)
+        gr.on([framing.input, size.input], again, [kept, framing, size], result, **how)
+        picture.upload(upload, [picture, size], [kept, framing, result], **how)
+        picture.clear(lambda: (None, NO_PICTURE), None, [kept, result], **how)
+        samples.click(sample, [samples, size], [kept, picture, framing, result], **how)
     return page
 
 
@@ -261,7 +259,6 @@ def serve(demonstrate, sizes, port):
                     run_history=False,
                     footer_links=[],
                     max_file_size=LARGEST_UPLOAD,
-                    allowed_paths=sorted({str(path.parent) for path in SAMPLES}),
                     app_kwargs={"middleware": [Middleware(OnlyFromHere)]},
                     theme=gr.themes.Default(**system_fonts),
                     css=CSS,

@@ -180,7 +180,7 @@ class Page:
     def wait_for(self, text):
         from selenium.webdriver.support.wait import WebDriverWait
 
-        WebDriverWait(self.window, 60).until(lambda window: text in self.text())
+        WebDriverWait(self.window, 120).until(lambda window: text in self.text())
 
     def text(self):
         return self.window.execute_script("return document.body.innerText")
@@ -238,7 +238,7 @@ def test_a_user_tries_the_page_on_a_phone(tmp_path):
             assert len(requests) > 10
             assert [url for url in requests if not url.startswith(address)] == []
         process.send_signal(signal.SIGINT)
-        _, err = process.communicate(timeout=30)
+        _, err = process.communicate(timeout=60)
         assert process.returncode == 0
         assert "Traceback" not in err
         assert list(temporary.iterdir()) == []
