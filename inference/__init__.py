@@ -1,1 +1,1 @@
-"""A trained network in use: what `super_resolve.py` and `export.py` need."""
+"""A trained network in use: what `super_resolve.py`, `demo.py` and `export.py` need."""

@@ -30,7 +30,9 @@ class SuperResolver:
     """A network that takes and returns pictures.
 
     Attributes:
-        size: height and width of the network's faces in pixels.
+        size: height and width S of the network's faces in pixels.
+        degradation: `data.Degradation` of all sizes up to its own.
+        restore: function from (lr_faces, low_resolutions), see `degradation`, to sr_faces.
     """
 
     def __init__(self, network, consistent=True):
@@ -43,8 +45,8 @@ class SuperResolver:
         """
         self.size = network.input_shape[1]
         sizes = [(side, side) for side in range(1, self.size + 1)]
-        correct = Degradation(self.size, sizes, consistent=consistent).correct
-        self._run = super_resolution(network, correct)
+        self.degradation = Degradation(self.size, sizes, consistent=consistent)
+        self.restore = super_resolution(network, self.degradation.correct)
 
     def __call__(self, pictures):
         """Super-resolve pictures, each of its own size, all at once.
@@ -60,7 +62,7 @@ class SuperResolver:
         lr_faces = np.concatenate([enlarge(picture[None], self.size) for picture in pictures])
         # Pictures that are not square were padded to one, larger ones reduced to the size.
         sides = [min(max(picture.shape[:2]), self.size) for picture in pictures]
-        return lr_faces, self._run(lr_faces, np.int32([sides, sides]).T).numpy()
+        return lr_faces, self.restore(lr_faces, np.int32([sides, sides]).T).numpy()
 
 
 def cut_pixels(face, picture):

@@ -11,7 +11,7 @@ import tomllib
 import pytest
 from project import ROOT
 
-COMMANDS = ("train", "prepare", "evaluate", "super_resolve", "export")
+COMMANDS = ("train", "prepare", "evaluate", "super_resolve", "export", "demo")
 WINGS = ("preparation", "training", "evaluation", "inference", "benchmarks", "figures")
 SHARED = (
     *("model", "losses", "data", "metrics", "trained_networks"),
