@@ -21,14 +21,14 @@ from pathlib import Path
 import tensorflow as tf
 from PIL import Image
 
-from errors import Mistake, expanded, shown, tell
+from errors import Mistake, expanded, tell
 from facenet import FaceNet
 from imaging.detection import FaceDetector
 from inference.demonstration import FIND, WHOLE, Demonstration, sizes_of
 from inference.resolution import AUTO
 from inference.super_resolver import SuperResolver
 from metrics import BICUBIC, SR
-from trained_networks import add_model_option, load_network, newest_network
+from trained_networks import add_model_option, load_network, newest_network, shown_network
 
 HOST = "127.0.0.1"  # this machine alone
 PORTS = range(7860, 7960)  # the first that is free
@@ -318,7 +318,7 @@ def main(arguments=None):
     super_resolve = SuperResolver(load_network(options.model))
     facenet = tf.function(FaceNet(), reduce_retracing=True)
     demonstrate = Demonstration(super_resolve, facenet, FaceDetector())
-    print(f"Network  {shown(options.model)}\nDevice   {device}", flush=True)
+    print(f"Network  {shown_network(options.model)}\nDevice   {device}", flush=True)
     sizes = sizes_of(options.model, super_resolve.size)
     with serve(demonstrate, sizes, options.port) as address:
         print(f"Page     {address} (Ctrl-C ends it)", flush=True)
