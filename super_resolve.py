@@ -135,7 +135,7 @@ def main(arguments=None):
     facenet = tf.function(FaceNet(), reduce_retracing=True) if options.facenet else None
     report = Report(options.output / "report.csv")
     sheets = Sheets(options.output, super_resolve.size)
-    summary = Summary(super_resolve.size)
+    summary = Summary(super_resolve.size, options.resolution)
     print(f"Network  {shown_network(options.model)}\nDevice   {device}", flush=True)
 
     tasks, problems = plan(options.paths, options.output, options.overwrite, options.detect)

@@ -7,6 +7,7 @@ import numpy as np
 
 from errors import Mistake, shown
 from imaging.sheets import Card, ComparisonSheets
+from inference.resolution import AUTO
 from inference.restoration import TELLING_SIZE
 
 COLUMNS = ("source", "result", "input_size", "result_size", "identity_similarity", "problem")
@@ -101,10 +102,16 @@ class Summary:
         problems: lines that say what was not done, and why.
     """
 
-    def __init__(self, size):
-        """Begin at nothing; `size` is the height and width of the network's faces in pixels."""
+    def __init__(self, size, resolution):
+        """Begin at nothing.
+
+        Args:
+            size: height and width of the network's faces in pixels.
+            resolution: that pictures were brought to, see `resolution.bring_to`.
+        """
         self.problems = []
         self._size = size
+        self._is_guessed = resolution == AUTO
         self._done = self._reduced = self._left = self._too_small = self._enlarged = 0
 
     def add(self, result):
@@ -116,7 +123,7 @@ class Summary:
         self._left += result.left
         if face := result.face:
             self._reduced += max(result.size) > self._size
-            self._enlarged += face.was_enlarged
+            self._enlarged += self._is_guessed and face.was_enlarged
             self._too_small += bool(_similarity(face)) and not face.is_telling
 
     def tell(self, sheets, output):
