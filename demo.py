@@ -34,7 +34,6 @@ HOST = "127.0.0.1"  # this machine alone
 PORTS = range(7860, 7960)  # the first that is free
 SAMPLES = sorted(Path(__file__).parent.glob("samples/n00004[1-8]/0001_01.jpg"))  # held out
 FIRST_SIZE = 16, 12  # shown at the start, if the network was trained on it
-LARGEST_UPLOAD = "100mb"
 UPLOADS_KEPT = 60, 600  # looked at every so many seconds, removed when so many old
 
 DESCRIPTION = """\
@@ -261,7 +260,6 @@ def serve(demonstrate, sizes, port):
                     ssr_mode=False,
                     run_history=False,
                     footer_links=[],
-                    max_file_size=LARGEST_UPLOAD,
                     app_kwargs={"middleware": [Middleware(OnlyFromHere)]},
                     theme=gr.themes.Default(**system_fonts),
                     css=CSS,
