@@ -34,7 +34,6 @@ HOST = "127.0.0.1"  # this machine alone
 PORTS = range(7860, 7960)  # the first that is free
 SAMPLES = sorted(Path(__file__).parent.glob("samples/n00004[1-8]/0001_01.jpg"))  # held out
 FIRST_SIZE = 16, 12  # shown at the start, if the network was trained on it
-LARGEST_UPLOAD = "100mb"
 UPLOADS_KEPT = 60, 600  # looked at every so many seconds, removed when so many old
 
 DESCRIPTION = """\
@@ -176,28 +175,31 @@ def build_page(gr, demonstrate, sizes):
                 size = gr.Radio(choices, value=start[2], label="Pixels left (height x width)")
                 result = gr.HTML(answer(demonstrate, *start))
 
-        def upload(picture, size):
-            path = picture and picture["path"]
-            return path, FIND, answer(demonstrate, path, FIND, size)
+        def take_upload(picture):
+            return picture and picture["path"], FIND
 
-        def sample(index, size):
+        def take_sample(index):
             path = str(SAMPLES[index])
-            return path, path, WHOLE, answer(demonstrate, path, WHOLE, size)
+            return path, path, WHOLE
 
-        # Of ten clicks in a second, the last counts. A file that is no picture is told of here,
-        # not by Gradio's preprocessing.
-        how = {
-            "trigger_mode": "always_last",
-            "concurrency_id": "network",
-            "preprocess": False,
-            "api_visibility": "private",
-            "show_progress_on": result,
+        # A file that is no picture is told of in the answer, not by Gradio's preprocessing. Of ten
+        # clicks in a second, the last counts.
+        how = {"preprocess": False, "api_visibility": "private", "trigger_mode": "always_last"}
+        answers = {
+            "fn": functools.partial(answer, demonstrate),
+            "inputs": [kept, framing, size],
+            "outputs": result,
+            "concurrency_id": "network",  # one at a time
+            **how,
         }
-        again = functools.partial(answer, demonstrate)
-        gr.on([framing.input, size.input], again, [kept, framing, size], result, **how)
-        picture.upload(upload, [picture, size], [kept, framing, result], **how)
-        picture.clear(lambda: (None, NO_PICTURE), None, [kept, result], **how)
-        samples.click(sample, [samples, size], [kept, picture, framing, result], **how)
+        quick = {**how, "show_progress": "hidden"}
+        taken = [
+            picture.upload(take_upload, picture, [kept, framing], **quick),
+            picture.clear(lambda: None, None, kept, **quick),
+            samples.click(take_sample, samples, [kept, picture, framing], **quick),
+        ]
+        for listen in (framing.input, size.input, *(event.then for event in taken)):
+            listen(**answers)
     return page
 
 
@@ -258,7 +260,6 @@ def serve(demonstrate, sizes, port):
                     ssr_mode=False,
                     run_history=False,
                     footer_links=[],
-                    max_file_size=LARGEST_UPLOAD,
                     app_kwargs={"middleware": [Middleware(OnlyFromHere)]},
                     theme=gr.themes.Default(**system_fonts),
                     css=CSS,
