@@ -70,7 +70,7 @@ def draw():
     # The U-Net: down on the left, up on the right, skips between.
     top = 7 * ROW
     box(axis, left, top, "LR face, 7x6 to 112x96,\nenlarged: 128 x 128 x 3", IMAGE)
-    box(axis, right, top, "SR face (tanh)\n128 x 128 x 3", IMAGE)
+    box(axis, right, top, "U-Net's face (tanh)\n128 x 128 x 3", IMAGE)
     for i in range(1, 8):
         y = top - i * ROW
         box(axis, left, y, f"down {i}\n{shape_of(unet, f'down_{i}_relu')}", DOWN)
@@ -112,12 +112,14 @@ def draw():
     box(axis, middle, y_hr, "HR face\n128 x 128 x 3", IMAGE)
     box(axis, middle, 5.3, "pixel loss (L1)\nmean |SR - HR|", LOSS)
     for y, name in ((y_sr, "SR"), (y_hr, "HR")):
-        box(axis, far, y, f"blurred {name}, FaceNet:\n{name} embedding, 128", FROZEN)
-    arrow(axis, (right + BOX_WIDTH / 2, y_sr), (far - BOX_WIDTH / 2, y_sr))
+        box(axis, far, y, f"FaceNet:\n{name} embedding, 128", FROZEN)
+    box(axis, middle, y_sr, "SR face, corrected:\nreduced, it is the LR face", IMAGE)
+    arrow(axis, (right + BOX_WIDTH / 2, y_sr), (middle - BOX_WIDTH / 2, y_sr))
+    arrow(axis, (middle + BOX_WIDTH / 2, y_sr), (far - BOX_WIDTH / 2, y_sr))
     arrow(axis, (middle + BOX_WIDTH / 2, y_hr), (far - BOX_WIDTH / 2, y_hr))
-    arrow(axis, (right + BOX_WIDTH / 2, y_sr - 0.15), (middle - 0.4, 5.3 + half))
+    arrow(axis, (middle, y_sr - half), (middle, 5.3 + half))
     arrow(axis, (middle, y_hr + half), (middle, 5.3 - half))
-    box(axis, far, 5.3, "embedding loss (L2)\nmean (SR - HR)\u00b2", LOSS)
+    box(axis, far, 5.3, "embedding loss (L2)\n(SR - HR)\u00b2, unit length", LOSS)
     arrow(axis, (far, y_sr - half), (far, 5.3 + half))
     arrow(axis, (far, y_hr + half), (far, 5.3 - half))
     center = (middle + far) / 2
