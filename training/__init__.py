@@ -1,1 +1,1 @@
-"""A training beside its step: its output folder, validation and view of identity."""
+"""A training beside its step: its faces, its output folder and its validation."""
