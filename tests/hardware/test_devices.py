@@ -44,7 +44,7 @@ def new_project(folder):
         REPORT_FACES=2,
         SAVE_MINUTES=0,
         SAMPLE_STEPS=1,
-        EMBEDDING_WEIGHT=1.0,
+        EMBEDDING_WEIGHT=0.1,
     )
     return project
 
@@ -118,7 +118,7 @@ def assert_learned_alike(project, expected):
         if "/adam/" in name:
             allowed = 0.3 * norm  # 0.11 seen; gradients summed, not averaged, would be 1
         else:
-            adam_steps = 0.1 * train.LEARNING_RATE * np.sqrt(expected_values.size)
+            adam_steps = 0.2 * train.LEARNING_RATE * np.sqrt(expected_values.size)
             allowed = 1e-4 * norm + adam_steps
         assert difference <= allowed, name
 
