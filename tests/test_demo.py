@@ -244,7 +244,7 @@ def test_a_user_tries_the_page_on_a_phone(tmp_path):
             assert len(requests) > 10
             assert [url for url in requests if not url.startswith(address)] == []
         process.send_signal(signal.SIGINT)
-        _, err = process.communicate(timeout=60)
+        _, err = process.communicate(timeout=120)
         assert process.returncode == 0
         assert "Traceback" not in err
         assert list(temporary.iterdir()) == []
