@@ -40,11 +40,11 @@ def embedding_loss(sr_embeddings, hr_embeddings, unit_length=True):
         unit deviation per dimension).
     """
     if unit_length:
-        sr_embeddings, hr_embeddings = directions(sr_embeddings), directions(hr_embeddings)
+        sr_embeddings, hr_embeddings = _directions(sr_embeddings), _directions(hr_embeddings)
     return ops.mean(ops.square(sr_embeddings - ops.stop_gradient(hr_embeddings)))
 
 
-def directions(embeddings):
+def _directions(embeddings):
     """Bring embeddings (B, E) to a mean square of 1: unit length, times the root of E."""
     squares = ops.mean(ops.square(embeddings), axis=1, keepdims=True)
     return embeddings * ops.rsqrt(squares + TINY)

@@ -97,6 +97,22 @@ def test_float16_scales_the_loss_and_takes_the_scale_out_again(small_unet, facen
     assert np.abs(changes[0]).max() > 0.0
 
 
+@pytest.mark.parametrize(("unit_length", "expected"), [(True, 2.0), (False, 5.0)])
+def test_embeddings_are_compared_at_one_length_or_raw(small_unet, batch, unit_length, expected):
+    # A right angle; raw, (3^2 + 1^2) / 2.
+    embeddings = iter([[3.0, 0.0], [0.0, 1.0]])
+
+    def facenet(faces):
+        return tf.constant([next(embeddings)] * len(faces)) + 0.0 * tf.reduce_sum(faces)
+
+    optimizer = keras.optimizers.SGD(1e-2)
+    optimizer.build(small_unet.trainable_variables)
+    values = train.train_step(
+        small_unet, facenet, DEGRADATION, optimizer, *batch, 5.0, 1.0, unit_length
+    )
+    assert float(values["embedding"]) == pytest.approx(expected)
+
+
 def test_without_an_embedding_weight_facenet_is_not_asked(small_unet, batch):
     values = step(small_unet, None, keras.optimizers.SGD(1e-2), batch, 5.0, 0.0)
     assert float(values["pixel"]) > 0.0

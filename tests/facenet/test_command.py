@@ -5,8 +5,9 @@ import sys
 
 import numpy as np
 import pytest
+import tensorflow as tf
 
-from facenet.__main__ import check, main
+from facenet.__main__ import check, main, steepness
 
 IDENTITIES = np.array(["a", "a", "b", "b"])
 GOOD = np.array([[1.0, 0.0], [1.0, 0.1], [0.0, 1.0], [0.1, 1.0]])
@@ -21,6 +22,7 @@ def test_the_embedded_network_passes_every_check(monkeypatch, capsys):
     assert end.value.code == 0, printed
     assert printed.startswith("inception_resnet_v1_half.npz (npz of this repository")
     assert printed.count("\nok ") == 4
+    assert "EMBEDDING_WEIGHT = 0.0" in printed
 
 
 def test_a_refused_file_gives_one_line(tmp_path, capsys):
@@ -36,6 +38,19 @@ def test_a_refused_file_gives_one_line(tmp_path, capsys):
 def test_the_usage_is_explained(capsys, arguments, code):
     assert main(arguments) == code
     assert "usage" in capsys.readouterr().out
+
+
+def test_the_strength_of_the_loss_depends_neither_on_scale_nor_on_dimensions(sample_faces):
+    faces = sample_faces[0][:2]
+
+    def embed(faces):
+        return tf.reshape(faces[:, ::16, ::16], (len(faces), -1))
+
+    expected = steepness(embed, faces)
+    assert expected > 0.0
+    assert steepness(lambda f: 10.0 * embed(f), faces) == pytest.approx(expected, rel=1e-4)
+    repeated = steepness(lambda f: tf.tile(embed(f), (1, 4)), faces)
+    assert repeated == pytest.approx(expected, rel=1e-4)
 
 
 def outcomes(embeddings, again=None):

@@ -15,6 +15,7 @@ from trained_networks import (
     evaluation_folder,
     find_run,
     load_network,
+    names_of,
     read_config,
     read_people,
     super_resolution,
@@ -96,7 +97,9 @@ def test_the_shipped_network_is_what_its_summary_says_and_beats_bicubic_enlargem
     summary = json.loads(PRETRAINED.with_suffix(".json").read_text())
     assert summary["sha256"] == hashlib.sha256(PRETRAINED.read_bytes()).hexdigest()
     assert read_config(PRETRAINED)[0]["IMAGE_SIZE"] == 128
-    assert read_people(PRETRAINED)["people"]
+    is_known = names_of(read_people(PRETRAINED)["people"])
+    names = "n000001", "George_W_Bush", "n000048"  # the last was held out
+    assert [is_known(name) for name in names] == [True, True, False]
     hr_faces = to_faces(load_faces(find_faces(SAMPLES / "n000048"), 4)[0]).numpy()
     degradation = Degradation(128, LOW_RESOLUTIONS)
     lr_faces = at_size(degradation, (16, 16))(hr_faces)
