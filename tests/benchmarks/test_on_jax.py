@@ -1,0 +1,54 @@
+import importlib.util
+import json
+import os
+import subprocess
+import sys
+
+import keras
+import numpy as np
+import pytest
+from project import ROOT
+
+import losses
+from data import LOW_RESOLUTIONS, Degradation, to_faces
+from facenet import FaceNet
+from model import build_unet, start_from_input
+
+PROGRAM = """
+import sys, json, numpy as np, jax
+from benchmarks.on_jax import Trainer, weights_of
+from facenet import FaceNet
+jax.config.update("jax_default_matmul_precision", "highest")
+batch = np.load(sys.argv[1])
+facenet, trainer = FaceNet(), Trainer()
+before = np.array(trainer.state[0][0])
+program = trainer.program(facenet, 0.02)
+state, values = program(trainer.state, weights_of(facenet), batch["hr"], batch["low"])
+moved = float(abs(np.array(state[0][0]) - before).max())
+print(json.dumps([*map(float, values), moved]))
+"""
+
+
+@pytest.mark.skipif(importlib.util.find_spec("jax") is None, reason="needs jax")
+def test_the_step_on_jax_has_the_losses_of_the_step_on_tensorflow(tmp_path):
+    rng = np.random.default_rng(0)
+    pixels = rng.integers(0, 256, (3, 8, 8, 3), np.uint8).repeat(16, 1).repeat(16, 2)
+    low_resolutions = np.int32([LOW_RESOLUTIONS[i] for i in (0, 4, 9)])
+    np.savez(tmp_path / "batch.npz", hr=pixels, low=low_resolutions)
+    environment = {**os.environ, "KERAS_BACKEND": "jax", "JAX_PLATFORMS": "cpu"}
+    command = [sys.executable, "-c", PROGRAM, str(tmp_path / "batch.npz")]
+    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, check=True)
+    pixel, embedding, moved = json.loads(done.stdout.splitlines()[-1])
+
+    # What starts from the input has no dropout yet that reaches the output.
+    assert keras.config.dtype_policy().name == "float32"
+    unet, facenet = build_unet(seed=0), FaceNet()
+    start_from_input(unet)
+    degradation = Degradation(128, LOW_RESOLUTIONS)
+    hr_faces = to_faces(pixels)
+    lr_faces = degradation(hr_faces, low_resolutions)
+    sr_faces = degradation.correct(unet(lr_faces), lr_faces, low_resolutions)
+    assert pixel == pytest.approx(float(losses.pixel_loss(sr_faces, hr_faces)), rel=1e-5)
+    identity = losses.embedding_loss(facenet(sr_faces), facenet(hr_faces))
+    assert embedding == pytest.approx(float(identity), rel=1e-4)
+    assert 1e-5 < moved < 1e-3  # Adam's first step is the learning rate
