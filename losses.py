@@ -3,6 +3,7 @@
 Pure formulas on tensors: the networks, the weights and the schedule are the caller's.
 """
 
+import numpy as np
 from keras import ops
 
 TINY = 1e-12  # keeps the gradient of an embedding of zeros finite
@@ -23,7 +24,7 @@ def pixel_loss(sr_faces, hr_faces):
     return ops.mean(ops.abs(sr_faces - hr_faces))
 
 
-def embedding_loss(sr_embeddings, hr_embeddings, unit_length=True):
+def embedding_loss(sr_embeddings, hr_embeddings, unit_length=True, parts=None):
     """Return the L2 identity loss: mean of (sr - hr)^2 over batch and embedding.
 
     No gradient flows into the HR embeddings: they are the target.
@@ -34,6 +35,8 @@ def embedding_loss(sr_embeddings, hr_embeddings, unit_length=True):
         unit_length: whether embeddings are brought to one length first (ours), so that the loss
             is the same for every recogniser: 2 - 2 cos of the angle between them. False compares
             them as they are, as the original code does.
+        parts: float32 (B,), how much each face counts (ours), see `identity_parts`; None counts
+            all of them in full, as the original code does.
 
     Returns:
         float32 scalar, at least 0; about 2 for unrelated faces (raw: if their embeddings have
@@ -41,7 +44,21 @@ def embedding_loss(sr_embeddings, hr_embeddings, unit_length=True):
     """
     if unit_length:
         sr_embeddings, hr_embeddings = _directions(sr_embeddings), _directions(hr_embeddings)
-    return ops.mean(ops.square(sr_embeddings - ops.stop_gradient(hr_embeddings)))
+    squares = ops.square(sr_embeddings - ops.stop_gradient(hr_embeddings))
+    return ops.mean(squares if parts is None else parts[:, None] * squares)
+
+
+def identity_parts(low_resolutions, parts):
+    """Return how much the identity loss of each face counts: float32 (B,).
+
+    Args:
+        low_resolutions: int32 (B, 2), height and width in pixels of each face.
+        parts: ((height, width), part) pairs; faces of other low resolutions count in full.
+    """
+    sizes = np.int32([size for size, _ in parts]).reshape(-1, 2)
+    missing = np.float32([1.0 - part for _, part in parts])
+    is_size = ops.all(ops.equal(low_resolutions[:, None], sizes), axis=-1)
+    return 1.0 - ops.sum(ops.cast(is_size, "float32") * missing, axis=1)
 
 
 def _directions(embeddings):

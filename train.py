@@ -62,6 +62,8 @@ SEED = 0  # of weights, dropout, order and degradation: the same seed, the same 
 # --- Loss weights ---
 PIXEL_WEIGHT = 5.0  # (original)
 EMBEDDING_WEIGHT = 0.02  # original: 1.0, without gradient; with it, see docs/results.md (ours)
+# Part of it at low resolutions that leave too much of a face open, or nothing; original: () (ours)
+EMBEDDING_PARTS = (((7, 6), 0.25), ((11, 8), 0.5), ((112, 96), 0.0))
 UNIT_LENGTH = True  # embeddings are compared at one length; False restores the original (ours)
 
 # --- Hardware ---
@@ -92,6 +94,7 @@ def train_step(
     low_resolutions,
     pixel_weight,
     embedding_weight,
+    embedding_parts,
     unit_length=True,
 ):
     """Update the U-Net once: both networks run inside the tape, only the U-Net is changed.
@@ -105,6 +108,7 @@ def train_step(
         low_resolutions: int32 (B, 2), height and width in pixels that each is reduced to.
         pixel_weight: weight of the pixel loss.
         embedding_weight: weight of the embedding loss; with 0, FaceNet is not asked at all.
+        embedding_parts: ((height, width), part) pairs, see `losses.identity_parts`.
         unit_length: see `losses.embedding_loss`.
 
     Returns:
@@ -119,7 +123,8 @@ def train_step(
         embedding = tf.constant(0.0)
         if embedding_weight:
             sr_embeddings, hr_embeddings = facenet(sr_faces), facenet(hr_faces)
-            embedding = losses.embedding_loss(sr_embeddings, hr_embeddings, unit_length)
+            parts = losses.identity_parts(low_resolutions, embedding_parts)
+            embedding = losses.embedding_loss(sr_embeddings, hr_embeddings, unit_length, parts)
         total = losses.total_loss(pixel, embedding, pixel_weight, embedding_weight)
         scaled = scale_loss(optimizer, total)  # for float16 and for several devices
     gradients = tape.gradient(scaled, unet.trainable_variables)
@@ -198,7 +203,11 @@ def main():
             unet = devices.fit(unet)
             learning_rate = decayed(LEARNING_RATE, schedule.total_steps, COSINE_DECAY)
             optimizer = devices.build(keras.optimizers.Adam(learning_rate, ADAM_BETA_1), unet)
-        weights = {"pixel_weight": PIXEL_WEIGHT, "embedding_weight": EMBEDDING_WEIGHT}
+        weights = {
+            "pixel_weight": PIXEL_WEIGHT,
+            "embedding_weight": EMBEDDING_WEIGHT,
+            "embedding_parts": EMBEDDING_PARTS,
+        }
         parts = unet, facenet, degradation, optimizer
         step = functools.partial(train_step, *parts, **weights, unit_length=UNIT_LENGTH)
 

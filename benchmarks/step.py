@@ -60,7 +60,7 @@ class Trained:
 
         def step(*batch):
             parts = self.unet, self.facenet, self.degradation, self.optimizer
-            weights = train.PIXEL_WEIGHT, train.EMBEDDING_WEIGHT
+            weights = train.PIXEL_WEIGHT, train.EMBEDDING_WEIGHT, train.EMBEDDING_PARTS
             return train.train_step(*parts, *batch, *weights, train.UNIT_LENGTH)
 
         compiled = self.devices.distribute(step)

@@ -14,6 +14,7 @@ from errors import (
     number,
     one_of,
     optional,
+    parts_of_sizes,
     sizes,
 )
 from files import check_apart
@@ -44,12 +45,14 @@ SHAPING = {
     "SEED": integer(0),
     "PIXEL_WEIGHT": number(0),
     "EMBEDDING_WEIGHT": number(0),
+    "EMBEDDING_PARTS": parts_of_sizes(),
     "UNIT_LENGTH": SWITCH,
 }
 # Of these, what the loss on held-out faces depends on besides the network.
 MEASURING = (
     *("IMAGE_SIZE", "LOW_RESOLUTIONS", "ANTIALIAS", "EIGHT_BITS", "CONSISTENT"),
-    *("PIXEL_WEIGHT", "EMBEDDING_WEIGHT", "UNIT_LENGTH", "FaceNet"),
+    *("PIXEL_WEIGHT", "EMBEDDING_WEIGHT", "EMBEDDING_PARTS", "UNIT_LENGTH"),
+    "FaceNet",
 )
 # What may differ when a run goes on: it does not touch what is learned, or what it stands for is
 # compared instead (the faces, the weights, the number format).

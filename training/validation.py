@@ -120,7 +120,7 @@ class Validation:
 
         Args:
             held_out: `HeldOut`.
-            loss_weights: those of `losses.total_loss`.
+            loss_weights: those of `mean_loss`.
             sample_faces: number of faces on a sample sheet.
             sample_resolutions: (height, width) pairs in pixels on a sample sheet.
         """
@@ -160,16 +160,18 @@ class Validation:
         return sample_sheet(columns, title)
 
 
-def mean_loss(quality, pixel_weight, embedding_weight):
-    """Return the mean over low resolutions of the total loss of {(height, width): `Quality`}."""
-    return float(
-        np.mean(
-            [
-                losses.total_loss(q.pixel, q.embedding, pixel_weight, embedding_weight)
-                for q in quality.values()
-            ]
-        )
-    )
+def mean_loss(quality, pixel_weight, embedding_weight, embedding_parts):
+    """Return the mean over low resolutions of the total loss of {(height, width): `Quality`}.
+
+    See `losses.total_loss`, and `losses.identity_parts` for the parts.
+    """
+    parts = dict(embedding_parts)
+    embedding_weights = {size: embedding_weight * parts.get(size, 1.0) for size in quality}
+    totals = [
+        losses.total_loss(q.pixel, q.embedding, pixel_weight, embedding_weights[size])
+        for size, q in quality.items()
+    ]
+    return float(np.mean(totals))
 
 
 def quality_rows(bicubic, sr):
