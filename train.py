@@ -94,8 +94,8 @@ def train_step(
     low_resolutions,
     pixel_weight,
     embedding_weight,
-    embedding_parts,
     unit_length=True,
+    embedding_parts=(),
 ):
     """Update the U-Net once: both networks run inside the tape, only the U-Net is changed.
 
@@ -108,8 +108,8 @@ def train_step(
         low_resolutions: int32 (B, 2), height and width in pixels that each is reduced to.
         pixel_weight: weight of the pixel loss.
         embedding_weight: weight of the embedding loss; with 0, FaceNet is not asked at all.
-        embedding_parts: ((height, width), part) pairs, see `losses.identity_parts`.
         unit_length: see `losses.embedding_loss`.
+        embedding_parts: ((height, width), part) pairs, see `losses.identity_parts`.
 
     Returns:
         {"total", "pixel", "embedding", "learning_rate"}: float32 scalars of this update.

@@ -38,7 +38,8 @@ LEARNING_RATE = 4e-4
 PIXEL_STEPS = 18_030  # on the pixel loss alone, at this rate
 IDENTITY_STEPS = 8_949  # with the identity loss, down to 0 in half a cosine
 PIXEL_WEIGHT = 5.0
-EMBEDDING_WEIGHT = 0.02
+EMBEDDING_WEIGHT = 0.06
+EMBEDDING_PARTS = (((7, 6), 0.25), ((11, 8), 0.5), ((112, 96), 0.0))
 SMALLEST_CROP = 0.92
 SEED = 0
 
@@ -93,7 +94,10 @@ class Trainer:
             if embedding_weight:
                 # As arguments: constants would be compiled into the program.
                 with keras.StatelessScope(zip(facenet.network.variables, frozen, strict=True)):
-                    embedding = losses.embedding_loss(facenet(sr_faces), facenet(hr_faces))
+                    parts = losses.identity_parts(low_resolutions, EMBEDDING_PARTS)
+                    embedding = losses.embedding_loss(
+                        facenet(sr_faces), facenet(hr_faces), parts=parts
+                    )
             total = losses.total_loss(pixel, embedding, PIXEL_WEIGHT, embedding_weight)
             return total, (others, pixel, embedding)
 

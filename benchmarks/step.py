@@ -60,8 +60,9 @@ class Trained:
 
         def step(*batch):
             parts = self.unet, self.facenet, self.degradation, self.optimizer
-            weights = train.PIXEL_WEIGHT, train.EMBEDDING_WEIGHT, train.EMBEDDING_PARTS
-            return train.train_step(*parts, *batch, *weights, train.UNIT_LENGTH)
+            weights = train.PIXEL_WEIGHT, train.EMBEDDING_WEIGHT
+            forms = train.UNIT_LENGTH, train.EMBEDDING_PARTS
+            return train.train_step(*parts, *batch, *weights, *forms)
 
         compiled = self.devices.distribute(step)
         return lambda: compiled(self.hr_pixels, self.low_resolutions)

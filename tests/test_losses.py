@@ -24,6 +24,22 @@ def test_the_embedding_loss_is_that_of_the_angle_whatever_lengths_and_dimensions
         np.testing.assert_allclose(losses.embedding_loss(sr, hr), 2.0, rtol=1e-6)
 
 
+def test_faces_count_by_their_parts():
+    # A right angle costs 2, the same direction nothing; a half and all of them, over 2 faces.
+    sr = tf.constant([[3.0, 0.0], [1.0, 0.0]])
+    hr = tf.constant([[0.0, 1.0], [0.0, 1.0]])
+    parts = tf.constant([0.5, 1.0])
+    np.testing.assert_allclose(losses.embedding_loss(sr, hr, parts=parts), 1.5, rtol=1e-6)
+    np.testing.assert_allclose(losses.embedding_loss(sr, hr), 2.0, rtol=1e-6)
+
+
+def test_parts_are_those_of_the_low_resolution_and_others_count_in_full():
+    low_resolutions = tf.constant([[7, 6], [6, 7], [16, 16], [112, 96]])
+    parts = losses.identity_parts(low_resolutions, (((7, 6), 0.25), ((112, 96), 0.0)))
+    np.testing.assert_array_equal(parts, [0.25, 1.0, 1.0, 0.0])
+    np.testing.assert_array_equal(losses.identity_parts(low_resolutions, ()), np.ones(4))
+
+
 def test_an_embedding_of_zeros_has_a_gradient():
     embeddings = tf.Variable([[0.0, 0.0]])
     with tf.GradientTape() as tape:

@@ -97,9 +97,14 @@ def test_float16_scales_the_loss_and_takes_the_scale_out_again(small_unet, facen
     assert np.abs(changes[0]).max() > 0.0
 
 
-@pytest.mark.parametrize(("unit_length", "expected"), [(True, 2.0), (False, 5.0)])
-def test_embeddings_are_compared_at_one_length_or_raw(small_unet, batch, unit_length, expected):
-    # A right angle; raw, (3^2 + 1^2) / 2.
+@pytest.mark.parametrize(
+    ("form", "expected"),
+    [((True,), 2.0), ((False,), 5.0), ((True, (((7, 6), 0.0), ((16, 16), 0.25))), 0.5)],
+)
+def test_embeddings_are_compared_at_one_length_or_raw_and_in_part(
+    small_unet, batch, form, expected
+):
+    # A right angle; raw, (3^2 + 1^2) / 2; a quarter of it for faces of 16x16.
     embeddings = iter([[3.0, 0.0], [0.0, 1.0]])
 
     def facenet(faces):
@@ -107,9 +112,7 @@ def test_embeddings_are_compared_at_one_length_or_raw(small_unet, batch, unit_le
 
     optimizer = keras.optimizers.SGD(1e-2)
     optimizer.build(small_unet.trainable_variables)
-    values = train.train_step(
-        small_unet, facenet, DEGRADATION, optimizer, *batch, 5.0, 1.0, unit_length
-    )
+    values = train.train_step(small_unet, facenet, DEGRADATION, optimizer, *batch, 5.0, 1.0, *form)
     assert float(values["embedding"]) == pytest.approx(expected)
 
 
@@ -356,6 +359,8 @@ def test_mistakes_are_named_in_one_line_and_leave_a_training_as_it_is(continued)
         ("IMAGE_SIZE", 160),
         ("SMALLEST_CROP", 1.5),
         ("EMBEDDING_WEIGHT", -0.1),
+        ("EMBEDDING_PARTS", ((7, 6), 0.25)),
+        ("EMBEDDING_PARTS", (((7, 6), 2.0),)),
         ("LEARNING_RATE", "fast"),
         ("PRECISION", "float8"),
     ],

@@ -26,6 +26,9 @@ def _kernels_are_known():
         pytest.skip("this TensorFlow was built without kernels for GPUs")
 
 
+PARTS = (((7, 6), 0.25),)
+
+
 class Parts:
     """The step of train.py with a narrow U-Net, and the functions beside it."""
 
@@ -40,7 +43,7 @@ class Parts:
 
     def step(self, hr_pixels, low_resolutions):
         parts = self.unet, self.facenet, self.degradation, self.optimizer
-        return train.train_step(*parts, hr_pixels, low_resolutions, 5.0, 0.05)
+        return train.train_step(*parts, hr_pixels, low_resolutions, 5.0, 0.05, True, PARTS)
 
     def validation(self, hr_pixels, low_resolutions):
         hr_faces = to_faces(hr_pixels)

@@ -46,5 +46,11 @@ def test_the_mean_loss_weighs_both_terms():
     def quality(pixel, embedding):
         return Quality(0, 0, 0, 0, pixel, embedding)
 
-    loss = mean_loss({(7, 6): quality(0.1, 1.0), (8, 8): quality(0.3, 2.0)}, 5.0, 2.0)
+    loss = mean_loss({(7, 6): quality(0.1, 1.0), (8, 8): quality(0.3, 2.0)}, 5.0, 2.0, ())
     assert loss == pytest.approx((2.5 + 5.5) / 2)
+
+
+def test_the_mean_loss_has_of_the_identity_loss_the_part_of_the_size():
+    quality = Quality(0, 0, 0, 0, pixel=0.0, embedding=1.0)
+    loss = mean_loss({(7, 6): quality, (8, 8): quality}, 5.0, 2.0, (((7, 6), 0.25),))
+    assert loss == pytest.approx((0.5 + 2.0) / 2)
