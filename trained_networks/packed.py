@@ -15,7 +15,7 @@ from files import whole
 from model import KERNEL_SIZE, build_unet
 
 FORMAT = "packed IPU-Net 1"
-STEP = 0.9  # of a kernel of 2**23 weights, in root mean squares of its output channel
+STEP = 0.6  # of a kernel of 2**23 weights, in root mean squares of its output channel
 SMALL = 1 << 14  # weights; kernels of no more stay float32, which costs few bytes
 SCALE = "/step"  # ends the name of the steps of a kernel
 
