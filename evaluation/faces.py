@@ -20,7 +20,10 @@ from imaging.lists import (
     split_faces,
 )
 from imaging.pictures import crop_and_resize, read_pixels
-from trained_networks import names_of, people_of, picture_mark, read_people
+from trained_networks import ELSEWHERE, names_of, people_of, picture_mark, read_people
+
+SAMPLES = Path(__file__).parents[1] / "samples"
+HELD_OUT_SAMPLES = 8  # people, the last by name, as in train.py
 
 
 @dataclasses.dataclass(frozen=True)
@@ -58,8 +61,19 @@ class Faces:
 
 
 def faces_folder(faces_dir, training):
-    """Return the folder of identity folders to measure: FACES_DIR, or else the training's."""
-    return Path(faces_dir or training["VALIDATION_DIR"] or training["TRAIN_DIR"])
+    """Return the folder of identity folders to measure.
+
+    FACES_DIR, or else the training's, or `SAMPLES` if that was another machine's.
+    """
+    return Path(faces_dir or (SAMPLES if _is_elsewhere(training) else _own_folder(training)))
+
+
+def _own_folder(training):
+    return Path(training["VALIDATION_DIR"] or training["TRAIN_DIR"])
+
+
+def _is_elsewhere(training):
+    return _own_folder(training).parts[0] == ELSEWHERE
 
 
 def identity_level(chosen, training):
@@ -90,6 +104,8 @@ def list_faces(folder, level=None):
 def choose_faces(faces_dir, training, recipe, level=None):
     """Return the `FaceList` to choose from: FACES_DIR, or the faces that the training held out.
 
+    If those are another machine's, the faces of `samples/` that `train.py` holds out.
+
     Args:
         faces_dir: folder of identity folders, or of faces; or None.
         training: constants of the training.
@@ -106,6 +122,9 @@ def choose_faces(faces_dir, training, recipe, level=None):
             "FACES_DIR to where they are now, or to other people"
         )
     faces = list_faces(folder, level)
+    if not faces_dir and _is_elsewhere(training):
+        print(f"The faces that the training held out are not here: the last of {folder} instead")
+        return hold_out_identities(faces, HELD_OUT_SAMPLES)[1]
     if faces_dir or training["VALIDATION_DIR"]:
         return faces
     trained, faces = hold_out_identities(faces, training["HELD_OUT_IDENTITIES"])

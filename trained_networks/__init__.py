@@ -16,12 +16,13 @@ from trained_networks.finding import (
 )
 from trained_networks.loading import load_network, super_resolution, take_weights
 from trained_networks.people import names_of, people_of, picture_mark, read_people, write_people
-from trained_networks.places import BEST, CONFIG, FILE_NAME, RUNS, run_of
+from trained_networks.places import BEST, CONFIG, ELSEWHERE, FILE_NAME, RUNS, run_of
 from trained_networks.saving import save_network, write_config
 
 __all__ = [
     "BEST",
     "CONFIG",
+    "ELSEWHERE",
     "FILE_NAME",
     "PRETRAINED",
     "RUNS",

@@ -7,6 +7,7 @@ FILE_NAME = "model.keras"  # what a finished training calls its network
 BEST = "checkpoints/best.keras"  # what an unfinished one has
 CONFIG = "config.json"  # lies in the run's folder
 PEOPLE = "people.json"  # likewise: whom it was trained on
+ELSEWHERE = "elsewhere"  # of a packed network, the folder of what was its maker's
 PACKED = ".npz"  # the ending of a packed network; the same name with .json says what made it
 PRETRAINED = Path(__file__).parent.parent / "pretrained" / f"ipunet{PACKED}"  # what is shipped
 

@@ -8,10 +8,9 @@ from pathlib import Path
 
 from facenet import EMBEDDED_WEIGHTS
 from files import whole
-from trained_networks.places import run_of
+from trained_networks.places import ELSEWHERE, run_of
 
 PATHS = ("TRAIN_DIR", "VALIDATION_DIR", "START_WEIGHTS", "FACENET_WEIGHTS")
-ELSEWHERE = "elsewhere"  # a folder that is nowhere, for the user to replace
 OF_RESULTS = ("bicubic_psnr", "sr_psnr", "bicubic_similarity", "sr_similarity")
 
 

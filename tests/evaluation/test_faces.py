@@ -18,7 +18,7 @@ from evaluation.pairs import draw_pairs
 from evaluation.report import Problems
 from imaging.lists import find_faces, fingerprint, hold_out_identities
 from imaging.pictures import read_pixels
-from trained_networks import write_people
+from trained_networks import PRETRAINED, read_config, write_people
 
 
 def test_faces_that_may_have_been_trained_on_are_refused(face_folder):
@@ -32,6 +32,17 @@ def test_faces_that_may_have_been_trained_on_are_refused(face_folder):
     training["TRAIN_DIR"] = face_folder / "gone"
     with pytest.raises(Mistake, match="gone, which is not here: set FACES_DIR"):
         choose_faces(None, training, recipe)
+
+
+def test_a_network_of_another_machine_is_measured_on_samples_it_has_not_seen():
+    training, recipe = read_config(PRETRAINED)
+    assert not Path(training["VALIDATION_DIR"]).exists()
+    faces = list(choose_faces(None, training, recipe))
+    assert sorted({path.parent.name for path in faces}) == [f"n{i:06d}" for i in range(41, 49)]
+    people = {path: path.parent for path in faces}
+    problems = Problems()
+    tell_people_trained_on(people, PRETRAINED, training, recipe, problems)
+    assert problems == []
 
 
 def people(*counts):
