@@ -84,16 +84,17 @@ def finished_project(folder):
             path.unlink()
     (faces / "n000001" / "0009_01.jpg").write_bytes(b"broken")
     project = Project(folder / "project", faces)
-    code, out, err = project.run(SAMPLE_STEPS=2, SAVE_MINUTES=0)
-    assert code == 0, err
-    project.printed = out
+    project.edit("train.py", SAMPLE_STEPS=2, SAVE_MINUTES=0)
+    process = project.start()
+    project.printed, err = process.communicate(timeout=240)
+    assert process.returncode == 0, err
     return project
 
 
 @pytest.fixture
-def continued(finished, tmp_path):
+def continued(finished, tmp_path, capfd):
     """A copy of the finished project whose training can be continued."""
-    project = Project(tmp_path / "project", finished.faces)
+    project = Project(tmp_path / "project", finished.faces, capfd)
     shutil.copytree(finished.output, project.output)
     project.edit("train.py", SAMPLE_STEPS=2, SAVE_MINUTES=0)
     return project

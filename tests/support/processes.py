@@ -1,6 +1,8 @@
 """Processes: what they take of memory, which they started, and when to send them a signal."""
 
+import contextlib
 import os
+import resource
 import time
 from pathlib import Path
 
@@ -19,6 +21,17 @@ def start_of_peak():
     except OSError:
         return None
     return memory("VmRSS")
+
+
+@contextlib.contextmanager
+def files_no_larger_than(size):
+    """Let this process write no file beyond so many bytes, as on a full disk."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
 
 
 def children(process):
