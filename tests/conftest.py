@@ -16,6 +16,7 @@ os.environ["KERAS_BACKEND"] = "tensorflow"
 os.environ["CUDA_VISIBLE_DEVICES"] = ""
 
 import pytest
+from networks import kept_facenet
 from project import ROOT, SAMPLES, Project
 
 
@@ -28,9 +29,7 @@ def graphs_as_they_are():
 
 @pytest.fixture(scope="session")
 def facenet():
-    from facenet import FaceNet
-
-    return FaceNet()
+    return kept_facenet()
 
 
 @pytest.fixture(scope="session")
@@ -92,9 +91,9 @@ def finished_project(folder):
 
 
 @pytest.fixture
-def continued(finished, tmp_path, capfd):
+def continued(finished, tmp_path):
     """A copy of the finished project whose training can be continued."""
-    project = Project(tmp_path / "project", finished.faces, capfd)
+    project = Project(tmp_path / "project", finished.faces)
     shutil.copytree(finished.output, project.output)
     project.edit("train.py", SAMPLE_STEPS=2, SAVE_MINUTES=0)
     return project

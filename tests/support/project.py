@@ -1,6 +1,5 @@
 """A copy of the project in which constants are edited, as a user would, and commands run."""
 
-import contextlib
 import re
 import runpy
 import shutil
@@ -10,7 +9,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from networks import narrow
+from networks import keep_facenet, kept_facenet, narrow
+from processes import captured
 
 ROOT = Path(__file__).parents[2]
 SAMPLES = ROOT / "samples"
@@ -22,22 +22,22 @@ class Project:
     """A copy of the project in which constants are edited, as a user would, and commands run.
 
     `start` is what a user does. `run` needs no process of its own, which takes seconds to import
-    TensorFlow: it runs an edited command, on this process's modules, with `capfd` of pytest.
+    TensorFlow: it runs an edited command on the modules of this process.
     """
 
-    def __init__(self, folder, faces, capfd=None):
+    def __init__(self, folder, faces):
         self.folder = folder
         self.faces = faces
         self.output = folder / "output"
-        self._capfd = capfd
+        self._network = {}
         folder.mkdir()
         for path in ROOT.glob("*.py"):
             shutil.copy(path, folder)
         for path in ROOT.glob("*/__init__.py"):
             (folder / path.parent.name).symlink_to(path.parent)
         # An eighth of the filters: the same code, in a fraction of the time.
-        self._network = {name: narrow(name) for name in ("ENCODER", "DECODER")}
-        self.edit("model.py", **self._network)
+        self.edit("model.py", INITIAL_STDDEV=0.02, ENCODER=narrow("ENCODER"))
+        self.edit("model.py", DECODER=narrow("DECODER"))
         self.edit(
             "train.py",
             TRAIN_DIR=str(faces),
@@ -60,6 +60,8 @@ class Project:
             text, count = re.subn(pattern, f"{name} = {value!r}", text, flags=re.MULTILINE)
             assert count == 1, f"{file} sets {name} {count} times"
         path.write_text(text)
+        if file == "model.py":
+            self._network |= constants
 
     def start(self, script="train.py", *arguments, **kwargs):
         return subprocess.Popen(
@@ -71,35 +73,33 @@ class Project:
             **kwargs,
         )
 
-    def run(self, script="train.py", recogniser=None, **constants):
+    def run(self, script="train.py", recogniser=kept_facenet, **constants):
         """Run to the end in this process; return (exit code, standard output, standard error).
 
         Args:
             script: command of the project.
-            recogniser: what `train.py` takes for `FaceNet`.
+            recogniser: what the script takes for `FaceNet`.
             constants: of the script, for this run alone.
         """
-        import facenet
         import model
 
         path = self.folder / script
         before = path.read_text()
         self.edit(script, **constants)
-        self._capfd.readouterr()
-        with pytest.MonkeyPatch.context() as patch, contextlib.chdir(self.folder):
+        code = 0
+        with captured() as texts, pytest.MonkeyPatch.context() as patch:
+            patch.chdir(self.folder)
             patch.setattr(sys, "argv", [script])
             for name, value in self._network.items():
                 patch.setattr(model, name, value)
-            if recogniser:
-                patch.setattr(facenet, "FaceNet", recogniser)
-            code = 0
+            keep_facenet(patch, recogniser)
             try:
                 runpy.run_path(script, run_name="__main__")
             except SystemExit as end:
                 code = end.code or 0
             finally:
                 path.write_text(before)
-        return code, *self._capfd.readouterr()
+        return code, *texts
 
     def checkpoint(self):
         """Return the newest checkpoint."""
