@@ -20,6 +20,11 @@ from networks import kept_facenet
 from project import ROOT, SAMPLES, Project
 
 
+def pytest_collection_modifyitems(items):
+    """Begin with the long tests: the other process does short ones and takes over what is left."""
+    items.sort(key=lambda item: item.get_closest_marker("long") is None)
+
+
 @pytest.fixture(scope="session", autouse=True)
 def graphs_as_they_are():
     """Let TensorFlow not improve graphs, which takes longer than the few steps of a test."""

@@ -28,6 +28,7 @@ def read_results(project):
         return list(csv.DictReader(file))
 
 
+@pytest.mark.long
 def test_a_finished_training_is_measured_beside_bicubic_and_hr(continued):
     # Of the 17 pictures one is broken.
     options = {"FACES_DIR": str(continued.faces), "FACES": 17, "UNSEEN_RECOGNISERS": ()}
@@ -87,6 +88,7 @@ def test_bad_input_is_named_in_one_line(continued):
         assert_one_line(continued.run("evaluate.py", **constants), message, "evaluate.py")
 
 
+@pytest.mark.long
 def test_faces_without_people_faces_not_here_and_faces_that_came_small(continued, tmp_path):
     # One flat folder; the training's own people in a copy; probes of three sizes.
     flat, copied, small = tmp_path / "flat", tmp_path / "copied", tmp_path / "small"

@@ -173,6 +173,7 @@ def test_the_saved_network_is_the_trained_one(finished):
             np.testing.assert_array_equal(variable, arrays[name])
 
 
+@pytest.mark.long
 def test_a_run_killed_again_and_again_ends_as_if_it_never_was(finished, tmp_path):
     project = Project(tmp_path / "project", finished.faces)
     project.edit("train.py", SAMPLE_STEPS=2, SAVE_MINUTES=0)
@@ -229,6 +230,7 @@ def test_a_finished_run_stays_as_it_is(continued, finished):
     assert_same_arrays(continued.checkpoint().arrays, finished.checkpoint().arrays)
 
 
+@pytest.mark.long
 def test_a_run_can_be_continued_with_other_constants_and_a_published_facenet(continued, tmp_path):
     name, (write, facts) = next(iter(FACENET_FILES.items()))
     write(tmp_path / name)

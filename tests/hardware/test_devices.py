@@ -118,6 +118,7 @@ def assert_learned_alike(project, expected):
         assert difference <= allowed, name
 
 
+@pytest.mark.long
 def test_two_devices_learn_what_one_learns(one_device, tmp_path):
     project = new_project(tmp_path)
     ((code, out, err),) = finish([start(project, DEVICES="2")])
@@ -126,6 +127,7 @@ def test_two_devices_learn_what_one_learns(one_device, tmp_path):
     assert_learned_alike(project, one_device)
 
 
+@pytest.mark.long
 def test_workers_learn_what_one_device_learns_also_after_one_was_killed(one_device, tmp_path):
     project = new_project(tmp_path)
     chief, other = start_workers(project)

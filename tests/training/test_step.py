@@ -15,6 +15,7 @@ import train
 from data import Degradation, to_faces, to_pixels
 from facenet import FaceNet
 
+pytestmark = pytest.mark.long
 LOW_RESOLUTIONS = [(7, 6), (16, 16)]
 BATCH = 2
 # "DEFAULT" stands for all devices that have no kernel of their own.
