@@ -10,6 +10,7 @@ from cheap_recogniser import Recogniser
 from facenet_files import (
     deepface_name,
     random_arrays,
+    share_networks,
     torch_state,
     write_keras_2,
     write_keras_3,
@@ -308,7 +309,10 @@ FACENET_FILES = {
 
 
 @pytest.mark.parametrize("name", FACENET_FILES)
-def test_a_step_takes_published_weights_and_says_what_they_are(tmp_path, name, small_unet, batch):
+def test_a_step_takes_published_weights_and_says_what_they_are(
+    tmp_path, monkeypatch, name, small_unet, batch
+):
+    share_networks(monkeypatch)
     write, facts = FACENET_FILES[name]
     write(tmp_path / name)
     facenet = FaceNet(tmp_path / name)
