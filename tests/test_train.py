@@ -180,15 +180,15 @@ def test_a_run_killed_again_and_again_ends_as_if_it_never_was(finished, tmp_path
     project.edit("train.py", SAMPLE_STEPS=2, SAVE_MINUTES=0)
     rng = np.random.default_rng()
     for rows in (3, 5):
-        process = project.start()
+        process = project.fork()
         wait_for_steps(project, rows, process)
         time.sleep(rng.uniform(0.0, 1.0))  # in a step, a validation or a checkpoint
-        process.send_signal(signal.SIGKILL)
+        process.kill()
         process.communicate()
         if rows == 5:  # and the newest checkpoint is damaged
             newest = list_checkpoints(project.output / "checkpoints")[-1]
             newest.write_bytes(newest.read_bytes()[:-1000])
-    process = project.start()
+    process = project.fork()
     out, err = process.communicate(timeout=240)
     assert process.returncode == 0, err
     assert f"{newest.name} is damaged" in out

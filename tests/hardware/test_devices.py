@@ -3,7 +3,6 @@
 from hardware import devices as hardware_devices
 
 import json
-import os
 import re
 import shutil
 import signal
@@ -51,7 +50,7 @@ def new_project(folder):
 
 
 def start(project, **environment):
-    return project.start(CHEAP_TRAIN, env=os.environ | environment)
+    return project.fork(CHEAP_TRAIN, **environment)
 
 
 def start_workers(project):

@@ -1,5 +1,6 @@
 """A copy of the project in which constants are edited, as a user would, and commands run."""
 
+import os
 import re
 import runpy
 import shutil
@@ -11,6 +12,7 @@ import numpy as np
 import pytest
 from networks import keep_facenet, kept_facenet, narrow
 from processes import captured
+from started import Started
 
 ROOT = Path(__file__).parents[2]
 SAMPLES = ROOT / "samples"
@@ -21,8 +23,8 @@ CHEAP_TRAIN = SUPPORT / "cheap_train.py"  # for what does not depend on the reco
 class Project:
     """A copy of the project in which constants are edited, as a user would, and commands run.
 
-    `start` is what a user does. `run` needs no process of its own, which takes seconds to import
-    TensorFlow: it runs an edited command on the modules of this process.
+    `start` is what a user does. As it takes seconds to import TensorFlow, `fork` begins after that,
+    and `run` runs an edited command in this process.
     """
 
     def __init__(self, folder, faces):
@@ -72,6 +74,9 @@ class Project:
             text=True,
             **kwargs,
         )
+
+    def fork(self, script="train.py", **environment):
+        return Started(script, self.folder, os.environ | environment)
 
     def run(self, script="train.py", recogniser=kept_facenet, **constants):
         """Run to the end in this process; return (exit code, standard output, standard error).
