@@ -177,7 +177,7 @@ def test_the_saved_network_is_the_trained_one(finished):
 @pytest.mark.long
 def test_a_run_killed_again_and_again_ends_as_if_it_never_was(finished, tmp_path):
     project = Project(tmp_path / "project", finished.faces)
-    project.edit("train.py", SAMPLE_STEPS=2, SAVE_MINUTES=0)
+    project.edit("train.py", SAVE_MINUTES=0)
     rng = np.random.default_rng()
     for rows in (3, 5):
         process = project.fork()
