@@ -16,7 +16,13 @@ os.environ["KERAS_BACKEND"] = "tensorflow"
 os.environ["CUDA_VISIBLE_DEVICES"] = ""
 
 import pytest
+from networks import kept_facenet
 from project import ROOT, SAMPLES, Project
+
+
+def pytest_collection_modifyitems(items):
+    """Begin with the long tests: the other process does short ones and takes over what is left."""
+    items.sort(key=lambda item: item.get_closest_marker("long") is None)
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -28,9 +34,7 @@ def graphs_as_they_are():
 
 @pytest.fixture(scope="session")
 def facenet():
-    from facenet import FaceNet
-
-    return FaceNet()
+    return kept_facenet()
 
 
 @pytest.fixture(scope="session")
@@ -84,9 +88,10 @@ def finished_project(folder):
             path.unlink()
     (faces / "n000001" / "0009_01.jpg").write_bytes(b"broken")
     project = Project(folder / "project", faces)
-    code, out, err = project.run(SAMPLE_STEPS=2, SAVE_MINUTES=0)
-    assert code == 0, err
-    project.printed = out
+    project.edit("train.py", SAMPLE_STEPS=2, SAVE_MINUTES=0)
+    process = project.start()
+    project.printed, err = process.communicate(timeout=240)
+    assert process.returncode == 0, err
     return project
 
 

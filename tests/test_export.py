@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 from exporting import Work
+from processes import files_no_larger_than
 from project import ROOT
 
 import export
@@ -65,14 +66,8 @@ def test_a_home_that_no_shell_has_seen_to_is_found(work, tmp_path, monkeypatch):
 
 
 def test_a_full_disk_is_named(work, monkeypatch):
-    import resource
-
-    before = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (50_000, before[1]))
-    try:
+    with files_no_larger_than(50_000):
         code, out, err = work.run("keras", "savedmodel")
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, before)
     assert code == 1
     assert "Exported" not in out
     for name in ("ipu_net.keras", "ipu_net_savedmodel"):

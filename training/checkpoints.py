@@ -194,7 +194,9 @@ def copies(variables):
 def _names(variables):
     """Name variables by path; the running number keeps equal paths apart.
 
-    Keras numbers seed generators through the whole process, so their numbers are left out.
+    Keras numbers seed generators and optimisers through the whole process, so their numbers are
+    left out.
     """
-    paths = [re.sub(r"^seed_generator_\d+", "seed_generator", v.path) for v in variables]
+    numbered = r"^(seed_generator|adam|loss_scale_optimizer)_\d+"
+    paths = [re.sub(numbered, r"\1", v.path) for v in variables]
     return [f"{i:03d}/{path}" for i, path in enumerate(paths)]

@@ -2,6 +2,7 @@ import csv
 
 import numpy as np
 import pytest
+from networks import keep_facenet
 from project import SAMPLES
 
 from errors import Mistake
@@ -15,6 +16,11 @@ with_dlib = pytest.mark.skipif(
     not dlib_recogniser.is_installed(),
     reason="the optional dlib-bin and face-recognition-models are not installed",
 )
+
+
+@pytest.fixture(autouse=True)
+def _facenet_is_kept(monkeypatch):
+    keep_facenet(monkeypatch)
 
 
 def test_another_facenet_than_that_of_the_loss_is_refused(facenet):

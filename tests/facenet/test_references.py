@@ -8,9 +8,15 @@ import functools
 import numpy as np
 import pytest
 from embeddings import assert_same_embeddings, sample_pixels
-from facenet_files import deepface_name
+from facenet_files import deepface_name, share_networks
 
 from facenet import FaceNet
+
+
+@pytest.fixture(autouse=True)
+def networks(monkeypatch):
+    share_networks(monkeypatch)
+
 
 FIXED_128 = (sample_pixels().astype(np.float32) - 127.5) / 128.0
 
@@ -168,7 +174,7 @@ def test_variants_that_people_save_are_read_too(tmp_path, is_legacy, change):
 
 @functools.cache
 def keras_2_network(embedding_size, rename=str, ends_normalized=False, has_skips=True):
-    """Inception-ResNet-v1 in Keras 2, with Lambda layers, and seeded random weights.
+    """Inception-ResNet-v1 in Keras 2, half as wide, with Lambda layers and seeded random weights.
 
     Returns (the model, a model of the raw embeddings).
     """
@@ -180,7 +186,9 @@ def keras_2_network(embedding_size, rename=str, ends_normalized=False, has_skips
         return layers.BatchNormalization(momentum=0.995, epsilon=0.001, scale=False, name=name)(x)
 
     def conv(x, depth, kernel, name, strides=1, padding="same"):
-        x = layers.Conv2D(depth, kernel, strides, padding, use_bias=False, name=rename(name))(x)
+        x = layers.Conv2D(depth // 2, kernel, strides, padding, use_bias=False, name=rename(name))(
+            x
+        )
         return layers.Activation("relu")(batch_norm(x, name))
 
     def chain(x, name, *convolutions):

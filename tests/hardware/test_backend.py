@@ -1,4 +1,5 @@
 import os
+import runpy
 import subprocess
 import sys
 
@@ -16,11 +17,12 @@ print(os.environ.get("MPLBACKEND"))
 """
 
 
-@pytest.mark.parametrize(
-    ("backend", "kept"), [("module://backend_of_a.notebook", "None"), ("svg", "svg")]
-)
-def test_the_backend_of_a_notebook_ends_no_command_that_it_starts(tmp_path, backend, kept):
-    environment = {**os.environ, "MPLBACKEND": backend, "PYTHONPATH": str(ROOT)}
+def test_the_backend_of_a_notebook_ends_no_command_that_it_starts(tmp_path):
+    environment = {
+        **os.environ,
+        "MPLBACKEND": "module://backend_of_a.notebook",
+        "PYTHONPATH": str(ROOT),
+    }
     process = subprocess.run(
         [sys.executable, "-c", DRAW],
         cwd=tmp_path,
@@ -29,5 +31,12 @@ def test_the_backend_of_a_notebook_ends_no_command_that_it_starts(tmp_path, back
         text=True,
     )
     assert process.returncode == 0, process.stderr
-    assert process.stdout.split() == [kept]
+    assert process.stdout.split() == ["None"]
     assert (tmp_path / "figure.png").stat().st_size > 1000
+
+
+@pytest.mark.parametrize("backend", ["svg", "module://matplotlib.backends.backend_svg"])
+def test_a_backend_that_is_there_is_kept(monkeypatch, backend):
+    monkeypatch.setenv("MPLBACKEND", backend)
+    runpy.run_path(str(ROOT / "hardware" / "__init__.py"))
+    assert os.environ.get("MPLBACKEND") == backend

@@ -3,7 +3,6 @@
 from hardware import devices as hardware_devices
 
 import json
-import os
 import re
 import shutil
 import signal
@@ -14,6 +13,7 @@ import types
 import numpy as np
 import pytest
 import tensorflow as tf
+from cheap_recogniser import Recogniser
 from networks import narrow
 from processes import wait_for_steps
 from project import CHEAP_TRAIN, SAMPLES, Project
@@ -43,20 +43,14 @@ def new_project(folder):
         VALIDATION_FACES=2,
         REPORT_FACES=2,
         SAVE_MINUTES=0,
-        SAMPLE_STEPS=1,
+        SAMPLE_STEPS=2,
         EMBEDDING_WEIGHT=0.1,
     )
     return project
 
 
 def start(project, **environment):
-    return project.start(CHEAP_TRAIN, env=os.environ | environment)
-
-
-def run(project, **environment):
-    process = start(project, **environment)
-    out, err = process.communicate(timeout=240)
-    return process.returncode, out, err
+    return project.fork(CHEAP_TRAIN, **environment)
 
 
 def start_workers(project):
@@ -89,7 +83,7 @@ def finish(processes, timeout=240):
 @pytest.fixture(scope="module")
 def one_device(tmp_path_factory):
     project = new_project(tmp_path_factory.mktemp("one"))
-    code, out, err = run(project)
+    code, out, err = project.run(recogniser=Recogniser)
     assert code == 0, err
     assert "devices" not in out
     return project
@@ -123,14 +117,16 @@ def assert_learned_alike(project, expected):
         assert difference <= allowed, name
 
 
+@pytest.mark.long
 def test_two_devices_learn_what_one_learns(one_device, tmp_path):
     project = new_project(tmp_path)
-    code, out, err = run(project, DEVICES="2")
+    ((code, out, err),) = finish([start(project, DEVICES="2")])
     assert code == 0, err
     assert "2 devices with 2 faces of a step each" in out
     assert_learned_alike(project, one_device)
 
 
+@pytest.mark.long
 def test_workers_learn_what_one_device_learns_also_after_one_was_killed(one_device, tmp_path):
     project = new_project(tmp_path)
     chief, other = start_workers(project)

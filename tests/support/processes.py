@@ -1,6 +1,11 @@
 """Processes: what they take of memory, which they started, and when to send them a signal."""
 
+import contextlib
 import os
+import resource
+import signal
+import tempfile
+import threading
 import time
 from pathlib import Path
 
@@ -19,6 +24,38 @@ def start_of_peak():
     except OSError:
         return None
     return memory("VmRSS")
+
+
+@contextlib.contextmanager
+def captured():
+    """Yield a list that has what was written to standard output and error once it is left.
+
+    What libraries in C++ write to file descriptor 2 counts, too.
+    """
+    texts = []
+    with tempfile.TemporaryFile("w+") as out, tempfile.TemporaryFile("w+") as err:
+        shown = os.dup(2)
+        os.dup2(err.fileno(), 2)
+        try:
+            with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+                yield texts
+        finally:
+            os.dup2(shown, 2)
+            os.close(shown)
+            for file in (out, err):
+                file.seek(0)
+                texts.append(file.read())
+
+
+@contextlib.contextmanager
+def files_no_larger_than(size):
+    """Let this process write no file beyond so many bytes, as on a full disk."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
 
 
 def children(process):
@@ -49,3 +86,21 @@ def wait_for_steps(project, count, *processes):
     """Return once the history of a project has that many rows below its header."""
     history = project.output / "history.csv"
     wait_until(lambda: history.exists() and history.read_text().count("\n") > count, processes)
+
+
+@contextlib.contextmanager
+def sent_after_steps(project, count, number):
+    """Send this process a signal once the history of a project has that many rows."""
+
+    def send():
+        wait_for_steps(project, count)
+        os.kill(os.getpid(), number)
+
+    before = signal.signal(number, lambda *_: None)  # it may come too late for a training
+    thread = threading.Thread(target=send)
+    thread.start()
+    try:
+        yield
+    finally:
+        thread.join()
+        signal.signal(number, before)

@@ -36,11 +36,20 @@ def test_what_was_saved_comes_back(tmp_path):
 
 
 def test_a_checkpoint_serves_a_network_built_later_in_the_same_process(tmp_path):
-    first, second = ([keras.random.SeedGenerator(seed).state] for seed in (1, 2))
-    assert first[0].path != second[0].path
+    def build(value):
+        weight = keras.Variable(np.full(3, value, np.float32), name="kernel")
+        optimizer = keras.optimizers.LossScaleOptimizer(keras.optimizers.Adam())
+        optimizer.build([weight])
+        seed = keras.random.SeedGenerator(value).state
+        return [seed, *optimizer.variables, *optimizer.inner_optimizer.variables]
+
+    first, second = build(1), build(2)
+    assert not {v.path for v in first} & {v.path for v in second}
+    first[-1].assign([7.0, 8.0, 9.0])
     save_checkpoint(tmp_path, 5, copies(first), {})
     load_newest_checkpoint(tmp_path).assign(second)
-    np.testing.assert_array_equal(first[0], second[0])
+    for a, b in zip(first, second, strict=True):
+        np.testing.assert_array_equal(a, b)
 
 
 def test_without_checkpoints_nothing_is_restored(tmp_path):

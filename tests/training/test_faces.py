@@ -37,7 +37,7 @@ def test_batches_depend_on_seed_and_position_alone(face_folder):
     whole = [
         b for b, _ in zip(TrainingFaces(paths, 4, **options).batches(), range(7), strict=False)
     ]
-    for first in range(7):
+    for first in (0, 3, 4, 6):  # from the start, around the end of the first epoch, later
         rest = TrainingFaces(paths, 4, **options).batches(first)
         for expected in whole[first:]:
             for a, b in zip(expected, next(rest), strict=True):
