@@ -28,7 +28,13 @@ OUTSIDE_FILES = {
     *("pairs.txt", "lfw_people.txt", "identities.csv", "xqlfw_pairs.txt", "x.png.jpg"),
     *("differences.csv", "cmc.csv", "cmc.png", "people.json"),
 }
-ENVIRONMENT = {"TF_CONFIG", "TF_ENABLE_ONEDNN_OPTS", "CUDA_VISIBLE_DEVICES", "XDG_CACHE_HOME"}
+ENVIRONMENT = {
+    "KERAS_BACKEND",
+    "TF_CONFIG",
+    "TF_ENABLE_ONEDNN_OPTS",
+    "CUDA_VISIBLE_DEVICES",
+    "XDG_CACHE_HOME",
+}
 SUFFIXES = {".py", ".md", ".txt", ".csv", ".json", ".png", ".jpg", ".npz", ".toml"}
 
 every_page = pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))

@@ -165,7 +165,7 @@ def mean_loss(quality, pixel_weight, embedding_weight, embedding_parts):
 
     See `losses.total_loss`, and `losses.identity_parts` for the parts.
     """
-    parts = dict(embedding_parts)
+    parts = {tuple(size): part for size, part in embedding_parts}
     embedding_weights = {size: embedding_weight * parts.get(size, 1.0) for size in quality}
     totals = [
         losses.total_loss(q.pixel, q.embedding, pixel_weight, embedding_weights[size])

@@ -45,6 +45,7 @@ def new_project(folder):
         SAVE_MINUTES=0,
         SAMPLE_STEPS=2,
         EMBEDDING_WEIGHT=0.1,
+        EMBEDDING_PARTS=(),  # few gradients are so small that roundings decide
     )
     return project
 

@@ -26,7 +26,7 @@ def many(tmp_path_factory):
     for i in range(1200):
         save(folder / "source" / f"{i // 100:02}" / f"{i:04}.jpg", pixels[i % 4])
     (folder / "source/03/0319.jpg").write_bytes(b"broken")
-    run_script(folder / "source", folder / "crops").wait()
+    run_script(folder / "source", folder / "crops").communicate()
     assert len(rows_of(folder / "crops")) == 1200
     return folder
 
@@ -46,10 +46,12 @@ def test_after_kill_9_the_result_is_that_of_an_uninterrupted_run(many, tmp_path)
         time.sleep(chance.uniform(0, 0.15) if kills % 2 else 0.0)
         kills += process.poll() is None
         process.kill()
-        process.wait()
+        process.communicate()
         for path in output.rglob("[!.]*.jpg"):
             assert path.read_bytes() == whole[path.relative_to(output)]
-    assert run_script(source, output).wait() == 0
+    process = run_script(source, output)
+    process.communicate()
+    assert process.returncode == 0
     assert kills >= 3
     assert files_of(output) == whole
 
@@ -87,7 +89,9 @@ def test_a_full_disk_leaves_no_half_written_crop(many, tmp_path):
     whole = files_of(many / "crops")
     crops = {p: c for p, c in files_of(output).items() if p.suffix not in (".csv", ".json")}
     assert all(whole[path] == content for path, content in crops.items())
-    assert run_script(many / "source", output).wait() == 0
+    process = run_script(many / "source", output)
+    process.communicate()
+    assert process.returncode == 0
     assert files_of(output) == whole
 
 

@@ -8,6 +8,7 @@ import os
 import runpy
 import sys
 import tempfile
+import weakref
 
 PROCESSES = multiprocessing.get_context("forkserver")
 PROCESSES.set_forkserver_preload(["hardware", "keras", "matplotlib.figure", "started"])
@@ -29,6 +30,7 @@ class Started:
 
     def __init__(self, script, folder, environment=None):
         self._files = [tempfile.NamedTemporaryFile("r") for _ in range(2)]  # noqa: SIM115
+        weakref.finalize(self, lambda files: [file.close() for file in files], self._files)
         names = [file.name for file in self._files]
         environment = dict(environment or os.environ)
         self._process = PROCESSES.Process(

@@ -52,5 +52,5 @@ def test_the_mean_loss_weighs_both_terms():
 
 def test_the_mean_loss_has_of_the_identity_loss_the_part_of_the_size():
     quality = Quality(0, 0, 0, 0, pixel=0.0, embedding=1.0)
-    loss = mean_loss({(7, 6): quality, (8, 8): quality}, 5.0, 2.0, (((7, 6), 0.25),))
+    loss = mean_loss({(7, 6): quality, (8, 8): quality}, 5.0, 2.0, [[[7, 6], 0.25]])
     assert loss == pytest.approx((0.5 + 2.0) / 2)
