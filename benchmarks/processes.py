@@ -8,4 +8,10 @@ def alone(function, *arguments):
     """Return the result of a function, called in a new process; what it raises is raised here."""
     spawn = multiprocessing.get_context("spawn")
     with concurrent.futures.ProcessPoolExecutor(1, spawn) as pool:
-        return pool.submit(function, *arguments).result()
+        return pool.submit(_begin, function, *arguments).result()
+
+
+def _begin(function, *arguments):
+    import hardware  # noqa: F401  # before TensorFlow
+
+    return function(*arguments)
