@@ -61,7 +61,7 @@ def read_index(path, root):
         index that is still true.
     """
     try:
-        with np.load(path) as index:
+        with path.open("rb") as stream, np.load(stream) as index:
             if index["version"] != INDEX_VERSION:
                 return None
             if _to_list(index["root"]) != [os.fsencode(root.resolve())]:

@@ -172,9 +172,10 @@ def list_checkpoints(folder):
 def read_checkpoint(path):
     """Read one checkpoint; any damage raises.
 
-    NumPy reads every member to its end, which is where zipfile compares its CRC-32.
+    NumPy reads every member to its end, which is where zipfile compares its CRC-32. It would leave a
+    damaged file open that it opened itself.
     """
-    with np.load(path, allow_pickle=False) as file:
+    with path.open("rb") as stream, np.load(stream, allow_pickle=False) as file:
         arrays = {name: file[name] for name in file.files}
     record = json.loads(str(arrays.pop(RECORD)))
     return Checkpoint(path, record, arrays)
