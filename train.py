@@ -189,7 +189,10 @@ def main():
         training_list, held_out_list = split_faces(*folders, HELD_OUT_IDENTITIES, IDENTITY_LEVEL)
         sizes = IMAGE_SIZE, LOW_RESOLUTIONS
         faces = TrainingFaces(training_list, BATCH_SIZE, *sizes, SMALLEST_CROP, MIRROR, SEED)
-        degradation = Degradation(*sizes, ANTIALIAS, EIGHT_BITS, CONSISTENT)
+        form = ANTIALIAS, EIGHT_BITS, CONSISTENT
+        degradation = Degradation(*sizes, *form)
+        # Its own for what is shown: a size need not be trained on, and the step stays as it is.
+        shown = Degradation(IMAGE_SIZE, (*LOW_RESOLUTIONS, *SAMPLE_RESOLUTIONS), *form)
         schedule = schedule_of(constants, faces.steps_per_epoch)
 
         with devices.scope():
@@ -211,12 +214,12 @@ def main():
         parts = unet, facenet, degradation, optimizer
         step = functools.partial(train_step, *parts, **weights, unit_length=UNIT_LENGTH)
 
-        seen = facenet, UNIT_LENGTH, degradation
+        seen = facenet, UNIT_LENGTH, shown
         held_out = HeldOutFaces(held_out_list, *sizes, *seen, faces.unreadable)
         samples = SAMPLE_FACES, SAMPLE_RESOLUTIONS
         validation = Validation(held_out.take(VALIDATION_FACES), weights, *samples)
         output = constants["OUTPUT_DIR"], devices
-        run = Run(*output, unet, optimizer, degradation, schedule, validation, recipe, faces)
+        run = Run(*output, unet, optimizer, shown, schedule, validation, recipe, faces)
         run.restore(CONTINUE_WITH_CHANGES)
         lists = training_list, held_out_list
         run.begin(constants, device + devices.description, facenet.description, *lists)

@@ -256,6 +256,8 @@ def test_a_run_can_be_continued_with_other_constants_and_a_published_facenet(con
 def test_steps_are_renumbered_by_what_was_seen_when_an_epoch_has_others(continued):
     """6 steps of 4 faces were 2 epochs; with steps of 2 faces, 12 are."""
     before = continued.checkpoint()
+    # Drawn although not trained on, and longer than all that is.
+    continued.edit("train.py", SAMPLE_RESOLUTIONS=((9, 5), (112, 96)))
     code, out, err = continued.run(
         recogniser=Recogniser, BATCH_SIZE=2, EPOCHS=3, CONTINUE_WITH_CHANGES=True
     )
@@ -370,6 +372,14 @@ def test_constants_that_cannot_work_are_named(monkeypatch, name, value):
     monkeypatch.setattr(train, name, value)
     with pytest.raises(Mistake, match=f"{name} must be .*, not {re.escape(repr(value))}"):
         check(vars(train))
+
+
+def test_a_low_resolution_above_the_size_of_the_faces_is_named(monkeypatch):
+    for name in ("LOW_RESOLUTIONS", "SAMPLE_RESOLUTIONS"):
+        monkeypatch.setattr(train, name, ((128, 128), (16, 129)))
+        with pytest.raises(Mistake, match=f"{name} has 16x129, .* larger .* IMAGE_SIZE = 128"):
+            check(vars(train))
+        monkeypatch.undo()
 
 
 def test_an_output_folder_that_cannot_be_is_named(tmp_path, face_folder):

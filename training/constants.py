@@ -89,6 +89,13 @@ def check(namespace):
     for name in ("TRAIN_DIR", "VALIDATION_DIR"):
         if constants[name] is not None:
             check_apart("OUTPUT_DIR", constants["OUTPUT_DIR"], name, constants[name])
+    for name in ("LOW_RESOLUTIONS", "SAMPLE_RESOLUTIONS"):
+        for size in constants[name]:
+            if max(size) > constants["IMAGE_SIZE"]:
+                raise Mistake(
+                    f"{name} has {size[0]}x{size[1]}, which is larger than the faces of "
+                    f"IMAGE_SIZE = {constants['IMAGE_SIZE']}"
+                )
     if constants["START_FROM_INPUT"] and ENCODER[0][0] < LEAST_FILTERS:
         raise Mistake(
             f"START_FROM_INPUT must be False if ENCODER in model.py begins with fewer than "

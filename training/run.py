@@ -73,7 +73,7 @@ class Run:
             devices: `Devices`; only the chief validates, draws and writes.
             unet: `keras.Model` to train.
             optimizer: built optimizer of `unet`.
-            degradation: `Degradation`.
+            degradation: `Degradation` of the sizes that are measured and drawn.
             schedule: `Schedule`.
             validation: `Validation`.
             recipe: see `training.constants.recipe_of`.
