@@ -24,6 +24,7 @@ import train
 from data import Degradation, to_pixels
 from errors import Mistake
 from facenet import FaceNet
+from trained_networks import read_people
 from training.checkpoints import list_checkpoints
 from training.constants import check
 from training.history import read_rows
@@ -254,24 +255,27 @@ def test_a_run_can_be_continued_with_other_constants_and_a_published_facenet(con
 
 
 def test_steps_are_renumbered_by_what_was_seen_when_an_epoch_has_others(continued):
-    """6 steps of 4 faces were 2 epochs; with steps of 2 faces, 12 are."""
+    """6 steps of 4 of 13 faces were 2 epochs; with steps of 2 of 9 faces, 8 are."""
     before = continued.checkpoint()
+    continued.edit("train.py", HELD_OUT_IDENTITIES=2)
     # Drawn although not trained on, and longer than all that is.
     continued.edit("train.py", SAMPLE_RESOLUTIONS=((9, 5), (112, 96)))
     code, out, err = continued.run(
         recogniser=Recogniser, BATCH_SIZE=2, EPOCHS=3, CONTINUE_WITH_CHANGES=True
     )
     assert code == 0, err
-    assert "from step 12 to step 18" in out
+    assert "from step 8 to step 12" in out
     assert [row["step"] for row in read_rows(continued.output / "history.csv")] == [
-        str(step) for step in range(13, 19)
+        str(step) for step in range(9, 13)
     ]
     assert len(read_rows(continued.output / "history_1.csv")) == 6
     names = [path.name for path in list_checkpoints(continued.output / "checkpoints")]
-    assert names == [f"step_{step:08d}.npz" for step in (16, 17, 18)]
+    assert names == [f"step_{step:08d}.npz" for step in (10, 11, 12)]
     assert before.record["step"] == 6
     rates = [float(row["learning_rate"]) for row in read_rows(continued.output / "history.csv")]
-    assert rates[0] == pytest.approx(2e-4 * (1 + np.cos(np.pi * 12 / 18)) / 2, rel=1e-4)
+    assert rates[0] == pytest.approx(2e-4 * (1 + np.cos(np.pi * 8 / 12)) / 2, rel=1e-4)
+    trained_on = read_people(continued.output)["people"]  # the last one before, but not now
+    assert sorted(trained_on) == ["n000001", "n000002", "n000003"]
 
 
 def test_a_loss_that_explodes_stops_the_run_and_keeps_the_checkpoints(continued):

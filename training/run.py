@@ -201,7 +201,8 @@ class Run:
         self._devices.check_alike({"step": self.step, **self._recipe})
         if self._is_chief:
             write_config(self.folder / CONFIG, constants, self._recipe, device)
-            write_people(self.folder, training_list, constants["START_WEIGHTS"])
+            start, goes_on = constants["START_WEIGHTS"], self._updates > 0
+            write_people(self.folder, training_list, start, goes_on)
         for note in (passed_over_note(training_list), nested_note(training_list)):
             if note:
                 print(note)
