@@ -24,7 +24,7 @@ import train
 from data import Degradation, to_pixels
 from errors import Mistake
 from facenet import FaceNet
-from trained_networks import read_people
+from trained_networks import newest_network, read_people
 from training.checkpoints import list_checkpoints
 from training.constants import check
 from training.history import read_rows
@@ -285,6 +285,11 @@ def test_a_loss_that_explodes_stops_the_run_and_keeps_the_checkpoints(continued)
     told = continued.run(recogniser=Recogniser, LEARNING_RATE=1e38)
     assert_one_line(told, "LEARNING_RATE")
     assert list_checkpoints(continued.output / "checkpoints") == before
+    # What the end of the run had left is no longer the network of the run.
+    assert newest_network(continued.output) == continued.output / "checkpoints" / "best.keras"
+    for name in ("model_1.keras", "report_1.md"):
+        assert (continued.output / name).is_file()
+        assert f"is {name} now" in told[1]
 
 
 def test_a_full_disk_is_named_and_keeps_the_checkpoints(continued):

@@ -25,6 +25,8 @@ from training.history import StepLog, append_rows, cut_after, set_aside
 from training.signals import Stopped
 from training.validation import quality_table
 
+REPORT = "report.md"
+
 
 @contextlib.contextmanager
 def claimed(folder, devices):
@@ -185,6 +187,12 @@ class Run:
             self.save(keep=1)
             self._saving.wait()
 
+    def _set_results_aside(self):
+        """Rename what an earlier end left: by its name it would be this training's network."""
+        for name in (FILE_NAME, REPORT):
+            if aside := set_aside(self.folder / name):
+                print(f"{name} of before is {aside.name} now")
+
     def begin(self, constants, device, facenet, training_list, held_out_list):
         """Check that all workers are about to do the same; write and print what makes the run.
 
@@ -203,6 +211,8 @@ class Run:
             write_config(self.folder / CONFIG, constants, self._recipe, device)
             start, goes_on = constants["START_WEIGHTS"], self._updates > 0
             write_people(self.folder, training_list, start, goes_on)
+            if self.step < self.schedule.total_steps:
+                self._set_results_aside()
         for note in (passed_over_note(training_list), nested_note(training_list)):
             if note:
                 print(note)
@@ -351,7 +361,7 @@ class Run:
             save_network(self._unet, self.folder / FILE_NAME)
             quality = dict(watch(held_out.measure(self.super_resolve)))
         table = quality_table(held_out, quality)
-        with whole(self.folder / "report.md") as unfinished:
+        with whole(self.folder / REPORT) as unfinished:
             unfinished.write_text(table + "\n")
         print(f"\n{table}\n")
         if count := self._faces.unreadable.write(self.folder / "unreadable.txt"):
