@@ -20,11 +20,12 @@ from errors import tell
 from facenet import EMBEDDED_WEIGHTS, FaceNet
 from imaging.lists import split_faces
 from model import build_unet, start_from_input
-from trained_networks import PRETRAINED, take_weights  # noqa: F401  # for START_WEIGHTS
+from trained_networks import PRETRAINED  # noqa: F401  # for START_WEIGHTS
 from training.constants import check, recipe_of, schedule_of
 from training.faces import TrainingFaces
 from training.run import Run, claimed
 from training.signals import StopSignals
+from training.start import start_from_network
 from training.validation import HeldOutFaces, Validation
 
 # --- Paths ---
@@ -198,11 +199,11 @@ def main():
         with devices.scope():
             facenet = FaceNet(constants["FACENET_WEIGHTS"], FACENET_INPUT)
             unet = build_unet(IMAGE_SIZE, SEED)
-            recipe = recipe_of(constants, precision, facenet, unet, training_list)
             if START_WEIGHTS is not None:
-                take_weights(unet, constants["START_WEIGHTS"])
+                start_from_network(unet, constants["START_WEIGHTS"], constants["OUTPUT_DIR"])
             elif START_FROM_INPUT:
                 start_from_input(unet)
+            recipe = recipe_of(constants, precision, facenet, unet, training_list)
             unet = devices.fit(unet)
             learning_rate = decayed(LEARNING_RATE, schedule.total_steps, COSINE_DECAY)
             optimizer = devices.build(keras.optimizers.Adam(learning_rate, ADAM_BETA_1), unet)

@@ -20,6 +20,7 @@ from errors import (
 from files import check_apart
 from imaging.lists import fingerprint
 from model import DOWNSAMPLING, ENCODER, LEAST_FILTERS
+from training.start import START, fingerprint_of_start
 
 # What shapes a training: with another value it is another training.
 SHAPING = {
@@ -41,7 +42,6 @@ SHAPING = {
     "COSINE_DECAY": SWITCH,
     "ADAM_BETA_1": number(0, 0.9999),
     "START_FROM_INPUT": SWITCH,
-    "START_WEIGHTS": optional(PATH),
     "SEED": integer(0),
     "PIXEL_WEIGHT": number(0),
     "EMBEDDING_WEIGHT": number(0),
@@ -59,6 +59,7 @@ MEASURING = (
 RESUMABLE = {
     "TRAIN_DIR": PATH,
     "VALIDATION_DIR": optional(PATH),
+    "START_WEIGHTS": optional(PATH),
     "FACENET_WEIGHTS": PATH,
     "FACENET_INPUT": (lambda v: isinstance(v, str), "a string"),  # FaceNet says which
     "OUTPUT_DIR": PATH,
@@ -116,9 +117,8 @@ def recipe_of(constants, precision, facenet, unet, training_faces):
         unet: network of `model.build_unet`, as it was built.
         training_faces: `FaceList`.
     """
-    start = constants["START_WEIGHTS"]
     return {name: constants[name] for name in SHAPING} | {
-        "START_WEIGHTS": start if start is None else str(start),
+        START: fingerprint_of_start(constants["START_WEIGHTS"]),
         "precision": precision,
         "FaceNet": facenet.fingerprint,
         "U-Net": hashlib.sha256(unet.to_json().encode()).hexdigest()[:16],

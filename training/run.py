@@ -19,10 +19,11 @@ from trained_networks import (
 )
 from training.batch_norm import NormStatistics
 from training.checkpoints import Saving, list_checkpoints, load_newest_checkpoint
-from training.constants import MEASURING
+from training.constants import MEASURING, RESUMABLE
 from training.curves import save_curves
 from training.history import StepLog, append_rows, cut_after, set_aside
 from training.signals import Stopped
+from training.start import compared_starts
 from training.validation import quality_table
 
 REPORT = "report.md"
@@ -143,10 +144,12 @@ class Run:
             cut_after(self.folder / "validation.csv", self._validated_step)
 
     def _continue(self, checkpoint, allow_changes):
-        record, before = checkpoint.record, checkpoint.record["recipe"]
+        record = checkpoint.record
+        before, self._recipe = compared_starts(record["recipe"], self._recipe)
         changes = [
             f"{name} was {before.get(name)!r} and is now {self._recipe.get(name)!r}"
-            for name in sorted(before.keys() | self._recipe.keys())
+            # Earlier versions compared some of what may differ.
+            for name in sorted((before.keys() | self._recipe.keys()) - RESUMABLE.keys())
             if before.get(name) != self._recipe.get(name)
         ]
         if changes and not allow_changes:
@@ -169,6 +172,7 @@ class Run:
                 "begin anew from its network with START_WEIGHTS and another OUTPUT_DIR"
             )
         checkpoint.assign(self._variables)
+        self._norms.first = record.get("norms_first", self._norms.first)
         self._updates = record.get("updates", record["step"])
         if record.get("best_of") == self._best_of:
             self._best_loss = record["best_loss"]  # else it cannot be compared
@@ -238,6 +242,7 @@ class Run:
         record = {
             "step": self.step,
             "updates": self._updates,
+            "norms_first": self._norms.first,
             "validated_step": self._validated_step,
             "steps_per_epoch": self.schedule.steps_per_epoch,
             "best_loss": self._best_loss,
