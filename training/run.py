@@ -165,6 +165,7 @@ class Run:
         scale = self.schedule.steps_per_epoch / per_epoch
         self.step = round(record["step"] * scale)
         self._validated_step = round(record["validated_step"] * scale)
+        self._drawn_step = round(record.get("drawn_step", record["step"]) * scale)
         if changes and self.step >= self.schedule.total_steps:
             raise Mistake(
                 f"the training in {self.folder} has done {record['step'] / per_epoch:g} epochs, so "
@@ -176,7 +177,7 @@ class Run:
         self._updates = record.get("updates", record["step"])
         if record.get("best_of") == self._best_of:
             self._best_loss = record["best_loss"]  # else it cannot be compared
-        self._saved_step = self._drawn_step = self.step
+        self._saved_step = self.step
         if scale != 1:
             self._renumber(record["step"])
 
@@ -244,6 +245,7 @@ class Run:
             "updates": self._updates,
             "norms_first": self._norms.first,
             "validated_step": self._validated_step,
+            "drawn_step": self._drawn_step,
             "steps_per_epoch": self.schedule.steps_per_epoch,
             "best_loss": self._best_loss,
             "best_of": self._best_of,

@@ -1,6 +1,7 @@
 from hardware.devices import Devices
 
 import json
+import signal
 import types
 
 import keras
@@ -16,6 +17,7 @@ from trained_networks import save_network, saving
 from training.checkpoints import RECORD
 from training.constants import MEASURING, Schedule, check
 from training.run import Run, claimed
+from training.signals import Stopped
 from training.start import GONE, START
 
 CHIEF = types.SimpleNamespace(
@@ -32,6 +34,7 @@ class Validation:
         self._losses = iter(losses)
 
     def measure(self, super_resolve, watch):
+        list(watch([]))
         return [
             {"low_resolution": "7x6"}
             | dict.fromkeys(("sr_psnr", "sr_ssim", "sr_similarity", "sr_rank1"), 1.0)
@@ -95,6 +98,22 @@ def test_the_best_network_stays_the_best_while_what_is_measured_stays_the_same(n
     assert best_after(0.9, fingerprint="other faces")
 
 
+def test_what_a_stop_kept_from_being_measured_and_drawn_is_done_when_the_run_goes_on(new_run):
+    def stop(items):
+        raise Stopped(signal.SIGTERM)
+
+    run = new_run()
+    for _ in range(run.schedule.steps_per_epoch):
+        run.count_step(losses(1.0))
+    with pytest.raises(Stopped), run.saved_if_stopped():
+        run.catch_up(stop)
+    run, done = new_run(), []
+    run.restore()
+    run.validate, run.draw = done.append, lambda: done.append("drawn")
+    run.catch_up(iter)
+    assert done == [iter, "drawn"]
+
+
 def test_a_run_goes_on_from_its_own_start_wherever_that_lies_now(new_run):
     run = new_run(**{START: "1"})
     run._norms.first[0][0] = 0.5  # as of a trained network
@@ -118,12 +137,12 @@ def test_a_run_of_an_earlier_version_goes_on(new_run):
     with np.load(path) as file:
         arrays = dict(file)
     record = json.loads(str(arrays.pop(RECORD)))
-    for name in ("norms_first",):
+    for name in ("norms_first", "drawn_step"):
         del record[name]
     np.savez(path, **{RECORD: np.array(json.dumps(record))}, **arrays)
     run = new_run(**{START: "1"})
     run.restore()
-    assert run.step == 1
+    assert (run.step, run._drawn_step) == (1, 1)
 
 
 def test_a_second_training_in_one_folder_is_refused_by_name(tmp_path):
