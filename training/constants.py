@@ -24,8 +24,6 @@ from training.start import START, fingerprint_of_start
 
 # What shapes a training: with another value it is another training.
 SHAPING = {
-    "HELD_OUT_IDENTITIES": integer(1),
-    "IDENTITY_LEVEL": optional(integer(1)),
     "IMAGE_SIZE": (
         lambda v: type(v) is int and v >= DOWNSAMPLING and v % DOWNSAMPLING == 0,
         "128, 256, ...",
@@ -59,6 +57,8 @@ MEASURING = (
 RESUMABLE = {
     "TRAIN_DIR": PATH,
     "VALIDATION_DIR": optional(PATH),
+    "HELD_OUT_IDENTITIES": integer(1),
+    "IDENTITY_LEVEL": optional(integer(1)),
     "START_WEIGHTS": optional(PATH),
     "FACENET_WEIGHTS": PATH,
     "FACENET_INPUT": (lambda v: isinstance(v, str), "a string"),  # FaceNet says which
