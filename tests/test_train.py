@@ -391,6 +391,19 @@ def test_a_low_resolution_above_the_size_of_the_faces_is_named(monkeypatch):
         monkeypatch.undo()
 
 
+def test_a_batch_of_one_face_is_refused_where_it_teaches_the_innermost_layer_nothing(
+    monkeypatch, small_unet, batch
+):
+    inner = keras.Model(small_unet.input, small_unet.get_layer("down_7_norm").output)
+    spread = [float(tf.math.reduce_std(inner(batch[0][:n] / 255, training=True))) for n in (1, 2)]
+    assert spread[0] < 1e-3 < 0.1 < spread[1]
+    monkeypatch.setattr(train, "BATCH_SIZE", 1)
+    with pytest.raises(Mistake, match="BATCH_SIZE must be at least 2"):
+        check(vars(train))
+    monkeypatch.setattr(train, "IMAGE_SIZE", 256)  # whose innermost layer has 2x2 pixels
+    check(vars(train))
+
+
 def test_an_output_folder_that_cannot_be_is_named(tmp_path, face_folder):
     project = Project(tmp_path / "project", face_folder)
     (project.folder / "output").write_text("a file")

@@ -90,6 +90,11 @@ def check(namespace):
     for name in ("TRAIN_DIR", "VALIDATION_DIR"):
         if constants[name] is not None:
             check_apart("OUTPUT_DIR", constants["OUTPUT_DIR"], name, constants[name])
+    if constants["BATCH_SIZE"] == 1 and constants["IMAGE_SIZE"] == DOWNSAMPLING:
+        raise Mistake(
+            "BATCH_SIZE must be at least 2: batch norm makes zeros of the one pixel that the "
+            "innermost layer has for one face, so that it would learn nothing"
+        )
     for name in ("LOW_RESOLUTIONS", "SAMPLE_RESOLUTIONS"):
         for size in constants[name]:
             if max(size) > constants["IMAGE_SIZE"]:
