@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from errors import Mistake
-from files import UNFINISHED, remove, whole
+from files import whole
 
 RECORD = "record.json"
 
@@ -82,8 +82,6 @@ def save_checkpoint(folder, step, arrays, record, keep=3):
     for name, array in arrays.items():
         if array.dtype.kind == "f" and not np.isfinite(array).all():
             raise Mistake(f"step {step}: {name} is not finite, so nothing was saved")
-    for leftover in folder.glob(f"{UNFINISHED}*"):  # of a run that was killed while saving
-        remove(leftover)
     path = folder / f"step_{step:08d}.npz"
     try:
         with whole(path) as unfinished:
@@ -172,8 +170,8 @@ def list_checkpoints(folder):
 def read_checkpoint(path):
     """Read one checkpoint; any damage raises.
 
-    NumPy reads every member to its end, which is where zipfile compares its CRC-32. It would leave a
-    damaged file open that it opened itself.
+    NumPy reads every member to its end, which is where zipfile compares its CRC-32. It would leave
+    a damaged file open that it opened itself.
     """
     with path.open("rb") as stream, np.load(stream, allow_pickle=False) as file:
         arrays = {name: file[name] for name in file.files}

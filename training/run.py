@@ -6,7 +6,7 @@ import time
 from pathlib import Path
 
 from errors import Mistake
-from files import locked, make_writable, whole
+from files import UNFINISHED, locked, make_writable, remove, whole
 from imaging.lists import nested_note, passed_over_note
 from trained_networks import (
     BEST,
@@ -33,6 +33,8 @@ REPORT = "report.md"
 def claimed(folder, devices):
     """Keep an output folder for this training alone, from before anything that takes long.
 
+    What a killed training left half written there is removed.
+
     Args:
         folder: `OUTPUT_DIR`, which is created.
         devices: `Devices`; only the chief writes.
@@ -44,6 +46,9 @@ def claimed(folder, devices):
         if devices.is_chief:
             make_writable(folder)
             stack.enter_context(locked(Path(folder)))
+            for place in (Path(folder), Path(folder, "checkpoints")):
+                for leftover in place.glob(f"{UNFINISHED}*"):
+                    remove(leftover)
         yield
 
 

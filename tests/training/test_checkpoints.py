@@ -145,12 +145,14 @@ def test_a_full_disk_leaves_the_checkpoint_before(tmp_path, monkeypatch):
     assert load_newest_checkpoint(tmp_path).record == {"step": 1}
 
 
-def test_leftovers_of_a_killed_run_are_ignored_and_removed(tmp_path):
+def test_what_another_writer_has_not_finished_is_left_alone(tmp_path):
+    (tmp_path / f"{UNFINISHED}77_best.keras").write_bytes(b"half")
     save(tmp_path, 1)
-    (tmp_path / f"{UNFINISHED}77_step_00000002.npz").write_bytes(b"half")
+    assert sorted(p.name for p in tmp_path.iterdir()) == [
+        "step_00000001.npz",
+        f"{UNFINISHED}77_best.keras",
+    ]
     assert load_newest_checkpoint(tmp_path).record == {"step": 1}
-    save(tmp_path, 3)
-    assert sorted(p.name for p in tmp_path.iterdir()) == ["step_00000001.npz", "step_00000003.npz"]
 
 
 # --- In a thread ---

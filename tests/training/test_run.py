@@ -156,6 +156,22 @@ def test_a_second_training_in_one_folder_is_refused_by_name(tmp_path):
         pass  # the first has let go of it
 
 
+def test_what_a_killed_training_left_half_written_is_removed_by_the_next_one_alone(tmp_path):
+    (tmp_path / "checkpoints").mkdir()
+    names = "unfinished_7_model.keras", "checkpoints/unfinished_7_step_00000001.npz"
+    for name in (*names, "config.json", "checkpoints/best.keras"):
+        (tmp_path / name).touch()
+    other = types.SimpleNamespace(is_chief=False)
+    with claimed(str(tmp_path), other):
+        assert (tmp_path / names[0]).exists()
+    with locked(tmp_path), pytest.raises(Mistake), claimed(str(tmp_path), CHIEF):
+        pass
+    assert (tmp_path / names[0]).exists()
+    with claimed(str(tmp_path), CHIEF):
+        left = {p.relative_to(tmp_path).as_posix() for p in tmp_path.rglob("*.*")}
+        assert left == {".lock", "config.json", "checkpoints/best.keras"}
+
+
 @pytest.mark.parametrize("inside", [True, False])
 def test_output_and_faces_do_not_lie_in_each_other(monkeypatch, tmp_path, inside):
     faces, output = tmp_path / "faces", tmp_path / "faces" / "output"
