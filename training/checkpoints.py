@@ -1,8 +1,9 @@
 """Checkpoints that are whole or not there at all: one file each, checked by its checksums.
 
 A checkpoint is an `.npz` with every variable of the training and a JSON record. It is written
-under another name and then renamed, so a run killed at any moment leaves the older ones intact;
-reading verifies the CRC-32 of every array, so a damaged file is noticed and passed over.
+under another name, brought to the disk and renamed before an older one is removed, so neither a
+kill nor a loss of power at any moment takes all; reading verifies the CRC-32 of every array, so a
+damaged file is noticed and passed over.
 """
 
 import concurrent.futures
@@ -84,7 +85,7 @@ def save_checkpoint(folder, step, arrays, record, keep=3):
             raise Mistake(f"step {step}: {name} is not finite, so nothing was saved")
     path = folder / f"step_{step:08d}.npz"
     try:
-        with whole(path) as unfinished:
+        with whole(path, lasting=True) as unfinished:
             np.savez(unfinished, **{RECORD: np.array(json.dumps(record))}, **arrays)
     except OSError as error:
         raise Mistake(f"cannot save {path}: {error.strerror or error}") from error
