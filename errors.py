@@ -84,19 +84,20 @@ def sizes(least_count=1):
 
 
 def parts_of_sizes():
-    """Return the rule of a list of ((height, width), part), parts from 0 to 1."""
+    """Return the rule of a list of ((height, width), part), parts from 0 to 1, a size once."""
     is_size, is_part = sizes()[0], number(0, 1)[0]
 
     def works(value):
-        return isinstance(value, list | tuple) and all(
+        are_pairs = isinstance(value, list | tuple) and all(
             isinstance(pair, list | tuple)
             and len(pair) == 2
             and is_size([pair[0]])
             and is_part(pair[1])
             for pair in value
         )
+        return are_pairs and len({tuple(size) for size, _ in value}) == len(value)
 
-    return works, "a list of ((height, width) in pixels, number from 0 to 1)"
+    return works, "a list of ((height, width) in pixels, number from 0 to 1), each size once"
 
 
 def optional(rule):

@@ -373,6 +373,7 @@ def test_mistakes_are_named_in_one_line_and_leave_a_training_as_it_is(continued)
         ("EMBEDDING_WEIGHT", -0.1),
         ("EMBEDDING_PARTS", ((7, 6), 0.25)),
         ("EMBEDDING_PARTS", (((7, 6), 2.0),)),
+        ("EMBEDDING_PARTS", (((7, 6), 0.25), ([7, 6], 0.25))),
         ("LEARNING_RATE", "fast"),
         ("PRECISION", "float8"),
     ],
