@@ -62,7 +62,10 @@ def number(least, most=float("inf")):
 
 def one_of(*choices):
     """Return the rule of a value among some."""
-    return (lambda v: v in choices), f"one of {', '.join(map(repr, choices))}"
+    # Types as well: 1 equals True, but is no switch.
+    return (
+        lambda v: any(type(v) is type(choice) and v == choice for choice in choices)
+    ), f"one of {', '.join(map(repr, choices))}"
 
 
 def sizes(least_count=1):

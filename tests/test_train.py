@@ -376,6 +376,7 @@ def test_mistakes_are_named_in_one_line_and_leave_a_training_as_it_is(continued)
         ("EMBEDDING_PARTS", (((7, 6), 0.25), ([7, 6], 0.25))),
         ("LEARNING_RATE", "fast"),
         ("PRECISION", "float8"),
+        ("XLA", 0),
     ],
 )
 def test_constants_that_cannot_work_are_named(monkeypatch, name, value):
