@@ -176,6 +176,22 @@ def tell(main, hint="", code=1):
             sys.exit(130)
 
 
+def refuse_arguments():
+    """End the process, with exit code 2, if a script whose constants are edited has arguments.
+
+    To be called where it is run as a script: elsewhere `sys.argv` is another's.
+    """
+    script, *arguments = sys.argv
+    if arguments:
+        name = Path(script).name
+        print(
+            f"{name}: error: it takes no arguments, and got {shown(' '.join(arguments))}: edit the "
+            f"constants at the top of {name}, and start it without",
+            file=sys.stderr,
+        )
+        sys.exit(2)
+
+
 class LastingOutput:
     """A text stream that falls silent when it cannot be written to, so that the work goes on.
 

@@ -16,7 +16,7 @@ import tensorflow as tf
 import losses
 from console.progress import progress
 from data import Degradation, to_faces
-from errors import tell
+from errors import refuse_arguments, tell
 from facenet import EMBEDDED_WEIGHTS, FaceNet
 from imaging.lists import split_faces
 from model import build_unet, start_from_input
@@ -234,4 +234,5 @@ def main():
 
 
 if __name__ == "__main__":
+    refuse_arguments()
     tell(main, hint=f" (OUTPUT_DIR is {OUTPUT_DIR})")
