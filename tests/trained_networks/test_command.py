@@ -75,6 +75,14 @@ def test_a_run_is_packed_with_what_made_it_and_no_path_of_the_machine(
     assert evaluation_folder(run) == run / "evaluation"
 
 
+def test_results_of_the_last_step_are_not_said_to_be_those_of_the_best(run, tmp_path):
+    (run / "checkpoints").mkdir()
+    best = (run / "model.keras").rename(run / "checkpoints" / "best.keras")
+    main([str(best), "-o", str(tmp_path / "best.npz")])
+    summary = json.loads((tmp_path / "best.json").read_text())
+    assert (summary["steps"], summary["results"]) == (None, [])
+
+
 def test_a_bad_option_ends_with_the_usage(run, capsys):
     for options in (["-o", "x.keras"], ["--step", "0"], ["--count", "0"]):
         with pytest.raises(SystemExit) as end:
