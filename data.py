@@ -58,8 +58,8 @@ class Degradation:
 
         Args:
             image_size: height and width S of the faces in pixels.
-            low_resolutions: (height, width) pairs in pixels that may occur; for others, all that
-                is returned is NaN.
+            low_resolutions: (height, width) pairs in pixels that may occur; for others of sides
+                up to S, all that is returned is NaN.
             antialias: whether the reduction averages over the pixels it drops, as a camera does.
                 False restores the original code.
             eight_bits: whether low-resolution faces are rounded to 8 bits, as pictures are. False
@@ -70,7 +70,8 @@ class Degradation:
         self._eight_bits = eight_bits
         sides = sorted({side for size in low_resolutions for side in size})
         longest = sides[-1]
-        self._place = np.full(longest + 1, len(sides), np.int32)  # of a side in the tables
+        # Of a side in the tables.
+        self._place = np.full(max(longest, image_size) + 1, len(sides), np.int32)
         self._place[sides] = range(len(sides))
         # Padded with zeros to the longest side; the last place is that of sides not foreseen.
         self._reducing = np.zeros((len(sides) + 1, longest, image_size), np.float32)

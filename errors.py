@@ -62,7 +62,10 @@ def number(least, most=float("inf")):
 
 def one_of(*choices):
     """Return the rule of a value among some."""
-    return (lambda v: v in choices), f"one of {', '.join(map(repr, choices))}"
+    # Types as well: 1 equals True, but is no switch.
+    return (
+        lambda v: any(type(v) is type(choice) and v == choice for choice in choices)
+    ), f"one of {', '.join(map(repr, choices))}"
 
 
 def sizes(least_count=1):
@@ -84,19 +87,20 @@ def sizes(least_count=1):
 
 
 def parts_of_sizes():
-    """Return the rule of a list of ((height, width), part), parts from 0 to 1."""
+    """Return the rule of a list of ((height, width), part), parts from 0 to 1, a size once."""
     is_size, is_part = sizes()[0], number(0, 1)[0]
 
     def works(value):
-        return isinstance(value, list | tuple) and all(
+        are_pairs = isinstance(value, list | tuple) and all(
             isinstance(pair, list | tuple)
             and len(pair) == 2
             and is_size([pair[0]])
             and is_part(pair[1])
             for pair in value
         )
+        return are_pairs and len({tuple(size) for size, _ in value}) == len(value)
 
-    return works, "a list of ((height, width) in pixels, number from 0 to 1)"
+    return works, "a list of ((height, width) in pixels, number from 0 to 1), each size once"
 
 
 def optional(rule):
@@ -170,6 +174,22 @@ def tell(main, hint="", code=1):
             sys.exit(1)
         except KeyboardInterrupt:
             sys.exit(130)
+
+
+def refuse_arguments():
+    """End the process, with exit code 2, if a script whose constants are edited has arguments.
+
+    To be called where it is run as a script: elsewhere `sys.argv` is another's.
+    """
+    script, *arguments = sys.argv
+    if arguments:
+        name = Path(script).name
+        print(
+            f"{name}: error: it takes no arguments, and got {shown(' '.join(arguments))}: edit the "
+            f"constants at the top of {name}, and start it without",
+            file=sys.stderr,
+        )
+        sys.exit(2)
 
 
 class LastingOutput:

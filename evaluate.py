@@ -9,7 +9,7 @@ from hardware.precision import use_hardware
 
 import types
 
-from errors import check_constants, tell
+from errors import check_constants, refuse_arguments, tell
 from evaluation.constants import RULES
 from evaluation.measuring import Judges
 from evaluation.protocols import measure_degraded, measure_native
@@ -80,4 +80,5 @@ def main():
 
 
 if __name__ == "__main__":
+    refuse_arguments()
     tell(main)

@@ -14,7 +14,7 @@ LOCK = ".lock"  # in a folder that a process writes to; holds the number of the 
 
 
 @contextlib.contextmanager
-def whole(path, alone=False):
+def whole(path, alone=False, lasting=False):
     """Let a file, or a folder, appear under its name only when it is whole.
 
     Used as `with whole(path) as unfinished: ...`, which writes to `unfinished`, a path beside it
@@ -24,6 +24,8 @@ def whole(path, alone=False):
         path: `Path` of what shall be written; a file or folder there is replaced.
         alone: whether no other process writes this file. Then what a killed process leaves has
             a hidden name that is the same each time, so that the next process replaces it.
+        lasting: whether to wait until a file is on the disk, so that not even a loss of power
+            takes it once this is left.
     """
     # Not the whole of a long name, which would become too long for a file system.
     name = f"{UNFINISHED}{os.getpid()}_{path.name[-40:]}"
@@ -33,11 +35,24 @@ def whole(path, alone=False):
     unfinished = path.with_name(name)
     try:
         yield unfinished
+        if lasting:
+            _sync(unfinished)
         if path.is_dir() and not path.is_symlink():
             shutil.rmtree(path)
         unfinished.replace(path)
+        if lasting:
+            with contextlib.suppress(OSError):  # not every file system can do this for folders
+                _sync(path.parent)
     finally:
         remove(unfinished)
+
+
+def _sync(path):
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def remove(path):

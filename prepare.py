@@ -23,6 +23,7 @@ from errors import (
     integer,
     number,
     one_of,
+    refuse_arguments,
     require,
     tell,
 )
@@ -132,4 +133,5 @@ def main():
 
 
 if __name__ == "__main__":
+    refuse_arguments()
     tell(main, hint="; once that is mended, the same command goes on")

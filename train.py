@@ -16,15 +16,16 @@ import tensorflow as tf
 import losses
 from console.progress import progress
 from data import Degradation, to_faces
-from errors import tell
+from errors import refuse_arguments, tell
 from facenet import EMBEDDED_WEIGHTS, FaceNet
 from imaging.lists import split_faces
 from model import build_unet, start_from_input
-from trained_networks import PRETRAINED, take_weights  # noqa: F401  # for START_WEIGHTS
+from trained_networks import PRETRAINED  # noqa: F401  # for START_WEIGHTS
 from training.constants import check, recipe_of, schedule_of
 from training.faces import TrainingFaces
 from training.run import Run, claimed
 from training.signals import StopSignals
+from training.start import start_from_network
 from training.validation import HeldOutFaces, Validation
 
 # --- Paths ---
@@ -189,17 +190,20 @@ def main():
         training_list, held_out_list = split_faces(*folders, HELD_OUT_IDENTITIES, IDENTITY_LEVEL)
         sizes = IMAGE_SIZE, LOW_RESOLUTIONS
         faces = TrainingFaces(training_list, BATCH_SIZE, *sizes, SMALLEST_CROP, MIRROR, SEED)
-        degradation = Degradation(*sizes, ANTIALIAS, EIGHT_BITS, CONSISTENT)
+        form = ANTIALIAS, EIGHT_BITS, CONSISTENT
+        degradation = Degradation(*sizes, *form)
+        # Its own for what is shown: a size need not be trained on, and the step stays as it is.
+        shown = Degradation(IMAGE_SIZE, (*LOW_RESOLUTIONS, *SAMPLE_RESOLUTIONS), *form)
         schedule = schedule_of(constants, faces.steps_per_epoch)
 
         with devices.scope():
             facenet = FaceNet(constants["FACENET_WEIGHTS"], FACENET_INPUT)
             unet = build_unet(IMAGE_SIZE, SEED)
-            recipe = recipe_of(constants, precision, facenet, unet, training_list)
             if START_WEIGHTS is not None:
-                take_weights(unet, constants["START_WEIGHTS"])
+                start_from_network(unet, constants["START_WEIGHTS"], constants["OUTPUT_DIR"])
             elif START_FROM_INPUT:
                 start_from_input(unet)
+            recipe = recipe_of(constants, precision, facenet, unet, training_list)
             unet = devices.fit(unet)
             learning_rate = decayed(LEARNING_RATE, schedule.total_steps, COSINE_DECAY)
             optimizer = devices.build(keras.optimizers.Adam(learning_rate, ADAM_BETA_1), unet)
@@ -211,12 +215,12 @@ def main():
         parts = unet, facenet, degradation, optimizer
         step = functools.partial(train_step, *parts, **weights, unit_length=UNIT_LENGTH)
 
-        seen = facenet, UNIT_LENGTH, degradation
+        seen = facenet, UNIT_LENGTH, shown
         held_out = HeldOutFaces(held_out_list, *sizes, *seen, faces.unreadable)
         samples = SAMPLE_FACES, SAMPLE_RESOLUTIONS
         validation = Validation(held_out.take(VALIDATION_FACES), weights, *samples)
         output = constants["OUTPUT_DIR"], devices
-        run = Run(*output, unet, optimizer, degradation, schedule, validation, recipe, faces)
+        run = Run(*output, unet, optimizer, shown, schedule, validation, recipe, faces)
         run.restore(CONTINUE_WITH_CHANGES)
         lists = training_list, held_out_list
         run.begin(constants, device + devices.description, facenet.description, *lists)
@@ -230,4 +234,5 @@ def main():
 
 
 if __name__ == "__main__":
+    refuse_arguments()
     tell(main, hint=f" (OUTPUT_DIR is {OUTPUT_DIR})")

@@ -76,7 +76,7 @@ def test_every_face_of_a_batch_has_its_own_low_resolution(sample_faces):
 
 def test_a_low_resolution_that_was_not_foreseen_is_no_flat_face(sample_faces):
     degradation = Degradation(128, [(7, 6), (32, 32)])
-    for size in ((8, 6), (31, 32)):
+    for size in ((8, 6), (31, 32), (33, 32), (128, 32)):
         assert np.isnan(degradation(sample_faces[0][:1], np.int32([size]))).all()
 
 

@@ -1,4 +1,5 @@
 import os
+import runpy
 import subprocess
 import sys
 from pathlib import Path
@@ -98,6 +99,22 @@ def test_mistakes_and_interruptions_have_their_exit_codes():
         ("SystemExit(2)", 1, (2, "", "")),
     ):
         assert run(script.format(raised, code)) == expected
+
+
+@pytest.mark.parametrize("script", ["train.py", "evaluate.py", "prepare.py"])
+def test_commands_whose_constants_are_edited_refuse_arguments(script, monkeypatch, capsys):
+    monkeypatch.setattr("errors.tell", lambda *_, **__: pytest.fail("it was started"))
+    for argument in ("--help", "photos/"):
+        monkeypatch.setattr(sys, "argv", [str(ROOT / script), argument])
+        with pytest.raises(SystemExit) as end:
+            runpy.run_path(str(ROOT / script), run_name="__main__")
+        assert end.value.code == 2
+        out, err = capsys.readouterr()
+        assert (out, err) == (
+            "",
+            f"{script}: error: it takes no arguments, and got {argument}: edit the constants at "
+            f"the top of {script}, and start it without\n",
+        )
 
 
 def test_names_that_are_no_text_are_printed_escaped():

@@ -154,7 +154,7 @@ def test_a_warning_of_any_module_or_test_is_an_error():
     (pattern,) = (
         filter.removeprefix("error:::")
         for filter in settings["ini_options"]["filterwarnings"]
-        if filter.startswith("error:")
+        if filter.startswith("error:::")
     )
     for module in {room(m) for m in MODULES} - {"figures"} | {"test_x", "tests.a.test_x"}:
         assert re.match(pattern, module), module

@@ -15,7 +15,7 @@ MOST_MARKS = 2_000  # people of whom a picture is remembered: seconds, also on s
 NAMELESS = "person "  # begins what stands for a name in a packed network
 
 
-def write_people(run, faces, start=None):
+def write_people(run, faces, start=None, goes_on=False):
     """Keep with a run whom it trains on, so that it can be told later where the faces are gone.
 
     Of every person (of `MOST_MARKS` of them, if there are more) the mark of one picture is kept:
@@ -25,12 +25,17 @@ def write_people(run, faces, start=None):
         run: `Path` of the run's folder.
         faces: `FaceList` of the training faces.
         start: path of the trained network that it starts from, whose people count as well.
+        goes_on: whether the network has been trained in this run before: then so do the people
+            that the run has kept.
     """
     path = run / PEOPLE
     faces_line = fingerprint(faces)
-    if path.exists() and read_people(run).get("faces") == faces_line:
-        return  # the run goes on
-    before = read_people(run_of(Path(start).resolve())).get("people", {}) if start else {}
+    known = read_people(run) if goes_on else {}
+    before = known.get("people", {})
+    if known.get("faces") == faces_line and before.keys() >= set(faces.identities()):
+        return
+    if start:
+        before = read_people(run_of(Path(start).resolve())).get("people", {}) | before
     people = {"faces": faces_line, "people": before | people_of(faces)}
     with whole(path) as unfinished:
         unfinished.write_text(json.dumps(people, indent=0) + "\n")

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from facenet import EMBEDDED_WEIGHTS
 from files import whole
-from trained_networks.places import ELSEWHERE, run_of
+from trained_networks.places import ELSEWHERE, FILE_NAME, run_of
 
 PATHS = ("TRAIN_DIR", "VALIDATION_DIR", "START_WEIGHTS", "FACENET_WEIGHTS")
 OF_RESULTS = ("bicubic_psnr", "sr_psnr", "bicubic_similarity", "sr_similarity")
@@ -19,7 +19,8 @@ def write_summary(packed, network, constants, recipe, data=None, cost=None):
 
     Args:
         packed: `Path` of the packed file; the summary's differs in its ending.
-        network: `Path` of the network it was made of.
+        network: `Path` of the network it was made of; only of the last step's, `FILE_NAME`, are
+            the results known.
         constants: of its training, see `read_config`.
         recipe: what they resolved to.
         data: what it was trained on, in words.
@@ -28,7 +29,9 @@ def write_summary(packed, network, constants, recipe, data=None, cost=None):
     Returns:
         `Path` of the summary.
     """
-    results = _last_validation(run_of(network) / "validation.csv")
+    # What was measured last is of the last step: the best epoch's network may be of another.
+    is_last = network.name == FILE_NAME
+    results = _last_validation(run_of(network) / "validation.csv") if is_last else []
     date = datetime.date.fromtimestamp(network.stat().st_mtime)
     summary = {
         "sha256": hashlib.sha256(packed.read_bytes()).hexdigest(),

@@ -1,8 +1,9 @@
 """Checkpoints that are whole or not there at all: one file each, checked by its checksums.
 
 A checkpoint is an `.npz` with every variable of the training and a JSON record. It is written
-under another name and then renamed, so a run killed at any moment leaves the older ones intact;
-reading verifies the CRC-32 of every array, so a damaged file is noticed and passed over.
+under another name, brought to the disk and renamed before an older one is removed, so neither a
+kill nor a loss of power at any moment takes all; reading verifies the CRC-32 of every array, so a
+damaged file is noticed and passed over.
 """
 
 import concurrent.futures
@@ -14,7 +15,7 @@ from pathlib import Path
 import numpy as np
 
 from errors import Mistake
-from files import UNFINISHED, remove, whole
+from files import whole
 
 RECORD = "record.json"
 
@@ -82,11 +83,9 @@ def save_checkpoint(folder, step, arrays, record, keep=3):
     for name, array in arrays.items():
         if array.dtype.kind == "f" and not np.isfinite(array).all():
             raise Mistake(f"step {step}: {name} is not finite, so nothing was saved")
-    for leftover in folder.glob(f"{UNFINISHED}*"):  # of a run that was killed while saving
-        remove(leftover)
     path = folder / f"step_{step:08d}.npz"
     try:
-        with whole(path) as unfinished:
+        with whole(path, lasting=True) as unfinished:
             np.savez(unfinished, **{RECORD: np.array(json.dumps(record))}, **arrays)
     except OSError as error:
         raise Mistake(f"cannot save {path}: {error.strerror or error}") from error
@@ -172,8 +171,8 @@ def list_checkpoints(folder):
 def read_checkpoint(path):
     """Read one checkpoint; any damage raises.
 
-    NumPy reads every member to its end, which is where zipfile compares its CRC-32. It would leave a
-    damaged file open that it opened itself.
+    NumPy reads every member to its end, which is where zipfile compares its CRC-32. It would leave
+    a damaged file open that it opened itself.
     """
     with path.open("rb") as stream, np.load(stream, allow_pickle=False) as file:
         arrays = {name: file[name] for name in file.files}

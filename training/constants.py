@@ -20,11 +20,10 @@ from errors import (
 from files import check_apart
 from imaging.lists import fingerprint
 from model import DOWNSAMPLING, ENCODER, LEAST_FILTERS
+from training.start import START, fingerprint_of_start
 
 # What shapes a training: with another value it is another training.
 SHAPING = {
-    "HELD_OUT_IDENTITIES": integer(1),
-    "IDENTITY_LEVEL": optional(integer(1)),
     "IMAGE_SIZE": (
         lambda v: type(v) is int and v >= DOWNSAMPLING and v % DOWNSAMPLING == 0,
         "128, 256, ...",
@@ -41,7 +40,6 @@ SHAPING = {
     "COSINE_DECAY": SWITCH,
     "ADAM_BETA_1": number(0, 0.9999),
     "START_FROM_INPUT": SWITCH,
-    "START_WEIGHTS": optional(PATH),
     "SEED": integer(0),
     "PIXEL_WEIGHT": number(0),
     "EMBEDDING_WEIGHT": number(0),
@@ -59,6 +57,9 @@ MEASURING = (
 RESUMABLE = {
     "TRAIN_DIR": PATH,
     "VALIDATION_DIR": optional(PATH),
+    "HELD_OUT_IDENTITIES": integer(1),
+    "IDENTITY_LEVEL": optional(integer(1)),
+    "START_WEIGHTS": optional(PATH),
     "FACENET_WEIGHTS": PATH,
     "FACENET_INPUT": (lambda v: isinstance(v, str), "a string"),  # FaceNet says which
     "OUTPUT_DIR": PATH,
@@ -89,6 +90,18 @@ def check(namespace):
     for name in ("TRAIN_DIR", "VALIDATION_DIR"):
         if constants[name] is not None:
             check_apart("OUTPUT_DIR", constants["OUTPUT_DIR"], name, constants[name])
+    if constants["BATCH_SIZE"] == 1 and constants["IMAGE_SIZE"] == DOWNSAMPLING:
+        raise Mistake(
+            "BATCH_SIZE must be at least 2: batch norm makes zeros of the one pixel that the "
+            "innermost layer has for one face, so that it would learn nothing"
+        )
+    for name in ("LOW_RESOLUTIONS", "SAMPLE_RESOLUTIONS"):
+        for size in constants[name]:
+            if max(size) > constants["IMAGE_SIZE"]:
+                raise Mistake(
+                    f"{name} has {size[0]}x{size[1]}, which is larger than the faces of "
+                    f"IMAGE_SIZE = {constants['IMAGE_SIZE']}"
+                )
     if constants["START_FROM_INPUT"] and ENCODER[0][0] < LEAST_FILTERS:
         raise Mistake(
             f"START_FROM_INPUT must be False if ENCODER in model.py begins with fewer than "
@@ -109,9 +122,8 @@ def recipe_of(constants, precision, facenet, unet, training_faces):
         unet: network of `model.build_unet`, as it was built.
         training_faces: `FaceList`.
     """
-    start = constants["START_WEIGHTS"]
     return {name: constants[name] for name in SHAPING} | {
-        "START_WEIGHTS": start if start is None else str(start),
+        START: fingerprint_of_start(constants["START_WEIGHTS"]),
         "precision": precision,
         "FaceNet": facenet.fingerprint,
         "U-Net": hashlib.sha256(unet.to_json().encode()).hexdigest()[:16],

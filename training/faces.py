@@ -63,7 +63,8 @@ class TrainingFaces:
         if len(paths) < batch_size:
             raise Mistake(
                 f"{len(paths)} training faces do not fill one batch of {batch_size}: "
-                f"set BATCH_SIZE to at most {len(paths)} or add faces to TRAIN_DIR"
+                + (f"set BATCH_SIZE to at most {len(paths)} or " if len(paths) > 1 else "")
+                + "add faces to TRAIN_DIR"
             )
         self.paths = paths
         self.batch_size = batch_size

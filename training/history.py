@@ -77,12 +77,17 @@ def cut_after(path, step):
 
 
 def set_aside(path):
-    """Give a file a name with a number, such as `history_1.csv`, so that a new one can begin."""
-    if path.exists():
-        number = 1
-        while (aside := path.with_name(f"{path.stem}_{number}{path.suffix}")).exists():
-            number += 1
-        path.rename(aside)
+    """Give a file a name with a number, such as `history_1.csv`, so that a new one can begin.
+
+    Returns:
+        `Path` of where it is now; None if there was none.
+    """
+    if not path.exists():
+        return None
+    number = 1
+    while (aside := path.with_name(f"{path.stem}_{number}{path.suffix}")).exists():
+        number += 1
+    return path.rename(aside)
 
 
 def _mapped(file):

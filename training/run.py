@@ -6,7 +6,7 @@ import time
 from pathlib import Path
 
 from errors import Mistake
-from files import locked, make_writable, whole
+from files import UNFINISHED, locked, make_writable, remove, whole
 from imaging.lists import nested_note, passed_over_note
 from trained_networks import (
     BEST,
@@ -19,16 +19,21 @@ from trained_networks import (
 )
 from training.batch_norm import NormStatistics
 from training.checkpoints import Saving, list_checkpoints, load_newest_checkpoint
-from training.constants import MEASURING
+from training.constants import MEASURING, RESUMABLE
 from training.curves import save_curves
 from training.history import StepLog, append_rows, cut_after, set_aside
 from training.signals import Stopped
+from training.start import compared_starts
 from training.validation import quality_table
+
+REPORT = "report.md"
 
 
 @contextlib.contextmanager
 def claimed(folder, devices):
     """Keep an output folder for this training alone, from before anything that takes long.
+
+    What a killed training left half written there is removed.
 
     Args:
         folder: `OUTPUT_DIR`, which is created.
@@ -41,6 +46,9 @@ def claimed(folder, devices):
         if devices.is_chief:
             make_writable(folder)
             stack.enter_context(locked(Path(folder)))
+            for place in (Path(folder), Path(folder, "checkpoints")):
+                for leftover in place.glob(f"{UNFINISHED}*"):
+                    remove(leftover)
         yield
 
 
@@ -73,7 +81,7 @@ class Run:
             devices: `Devices`; only the chief validates, draws and writes.
             unet: `keras.Model` to train.
             optimizer: built optimizer of `unet`.
-            degradation: `Degradation`.
+            degradation: `Degradation` of the sizes that are measured and drawn.
             schedule: `Schedule`.
             validation: `Validation`.
             recipe: see `training.constants.recipe_of`.
@@ -141,10 +149,12 @@ class Run:
             cut_after(self.folder / "validation.csv", self._validated_step)
 
     def _continue(self, checkpoint, allow_changes):
-        record, before = checkpoint.record, checkpoint.record["recipe"]
+        record = checkpoint.record
+        before, self._recipe = compared_starts(record["recipe"], self._recipe)
         changes = [
             f"{name} was {before.get(name)!r} and is now {self._recipe.get(name)!r}"
-            for name in sorted(before.keys() | self._recipe.keys())
+            # Earlier versions compared some of what may differ.
+            for name in sorted((before.keys() | self._recipe.keys()) - RESUMABLE.keys())
             if before.get(name) != self._recipe.get(name)
         ]
         if changes and not allow_changes:
@@ -160,6 +170,7 @@ class Run:
         scale = self.schedule.steps_per_epoch / per_epoch
         self.step = round(record["step"] * scale)
         self._validated_step = round(record["validated_step"] * scale)
+        self._drawn_step = round(record.get("drawn_step", record["step"]) * scale)
         if changes and self.step >= self.schedule.total_steps:
             raise Mistake(
                 f"the training in {self.folder} has done {record['step'] / per_epoch:g} epochs, so "
@@ -167,10 +178,11 @@ class Run:
                 "begin anew from its network with START_WEIGHTS and another OUTPUT_DIR"
             )
         checkpoint.assign(self._variables)
+        self._norms.first = record.get("norms_first", self._norms.first)
         self._updates = record.get("updates", record["step"])
         if record.get("best_of") == self._best_of:
             self._best_loss = record["best_loss"]  # else it cannot be compared
-        self._saved_step = self._drawn_step = self.step
+        self._saved_step = self.step
         if scale != 1:
             self._renumber(record["step"])
 
@@ -184,6 +196,12 @@ class Run:
                 set_aside(self.folder / name)
             self.save(keep=1)
             self._saving.wait()
+
+    def _set_results_aside(self):
+        """Rename what an earlier end left: by its name it would be this training's network."""
+        for name in (FILE_NAME, REPORT):
+            if aside := set_aside(self.folder / name):
+                print(f"{name} of before is {aside.name} now")
 
     def begin(self, constants, device, facenet, training_list, held_out_list):
         """Check that all workers are about to do the same; write and print what makes the run.
@@ -201,7 +219,10 @@ class Run:
         self._devices.check_alike({"step": self.step, **self._recipe})
         if self._is_chief:
             write_config(self.folder / CONFIG, constants, self._recipe, device)
-            write_people(self.folder, training_list, constants["START_WEIGHTS"])
+            start, goes_on = constants["START_WEIGHTS"], self._updates > 0
+            write_people(self.folder, training_list, start, goes_on)
+            if self.step < self.schedule.total_steps:
+                self._set_results_aside()
         for note in (passed_over_note(training_list), nested_note(training_list)):
             if note:
                 print(note)
@@ -227,7 +248,9 @@ class Run:
         record = {
             "step": self.step,
             "updates": self._updates,
+            "norms_first": self._norms.first,
             "validated_step": self._validated_step,
+            "drawn_step": self._drawn_step,
             "steps_per_epoch": self.schedule.steps_per_epoch,
             "best_loss": self._best_loss,
             "best_of": self._best_of,
@@ -350,7 +373,7 @@ class Run:
             save_network(self._unet, self.folder / FILE_NAME)
             quality = dict(watch(held_out.measure(self.super_resolve)))
         table = quality_table(held_out, quality)
-        with whole(self.folder / "report.md") as unfinished:
+        with whole(self.folder / REPORT) as unfinished:
             unfinished.write_text(table + "\n")
         print(f"\n{table}\n")
         if count := self._faces.unreadable.write(self.folder / "unreadable.txt"):

@@ -122,7 +122,8 @@ class Validation:
             held_out: `HeldOut`.
             loss_weights: those of `mean_loss`.
             sample_faces: number of faces on a sample sheet.
-            sample_resolutions: (height, width) pairs in pixels on a sample sheet.
+            sample_resolutions: (height, width) pairs in pixels on a sample sheet; the degradation
+                of `held_out` must foresee them.
         """
         self.fingerprint = held_out.fingerprint
         self._held_out = held_out

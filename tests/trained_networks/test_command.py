@@ -75,6 +75,14 @@ def test_a_run_is_packed_with_what_made_it_and_no_path_of_the_machine(
     assert evaluation_folder(run) == run / "evaluation"
 
 
+def test_results_of_the_last_step_are_not_said_to_be_those_of_the_best(run, tmp_path):
+    (run / "checkpoints").mkdir()
+    best = (run / "model.keras").rename(run / "checkpoints" / "best.keras")
+    main([str(best), "-o", str(tmp_path / "best.npz")])
+    summary = json.loads((tmp_path / "best.json").read_text())
+    assert (summary["steps"], summary["results"]) == (None, [])
+
+
 def test_a_bad_option_ends_with_the_usage(run, capsys):
     for options in (["-o", "x.keras"], ["--step", "0"], ["--count", "0"]):
         with pytest.raises(SystemExit) as end:
@@ -83,13 +91,15 @@ def test_a_bad_option_ends_with_the_usage(run, capsys):
     assert "--output must end in .npz" in capsys.readouterr().err
 
 
-def test_a_training_names_the_shipped_network_in_its_recipe(monkeypatch):
+@pytest.mark.skipif(not PRETRAINED.is_file(), reason="no pretrained network is shipped")
+def test_a_recipe_knows_the_shipped_network_by_its_hash(monkeypatch):
     monkeypatch.setattr(train, "START_WEIGHTS", train.PRETRAINED)
     constants = check(vars(train))
     unet = type("UNet", (), {"to_json": lambda self: "{}"})()
     facenet = type("Net", (), {"fingerprint": "ab"})()
     recipe = recipe_of(constants, "float32", facenet, unet, find_faces(SAMPLES / "n000001"))
-    assert json.loads(json.dumps(recipe))["START_WEIGHTS"] == str(PRETRAINED)
+    digest = hashlib.sha256(PRETRAINED.read_bytes()).hexdigest()
+    assert json.loads(json.dumps(recipe))["start weights"] == digest[:16]
 
 
 @pytest.mark.skipif(not PRETRAINED.is_file(), reason="no pretrained network is shipped")

@@ -105,6 +105,19 @@ def test_a_network_that_starts_from_another_knows_the_people_of_both(face_folder
     assert people["n000003"] == picture_mark(face_folder / "n000003" / "0001_01.jpg")
 
 
+def test_a_run_that_goes_on_with_other_faces_knows_the_people_of_before(face_folder, tmp_path):
+    def known(faces, **options):
+        write_people(tmp_path, faces, **options)
+        return [name[-1] for name in read_people(tmp_path)["people"]]
+
+    first, second = hold_out_identities(find_faces(face_folder), 2)
+    assert known(first) == ["1", "2"]
+    assert known(second, goes_on=True) == ["1", "2", "3", "4"]
+    assert known(second, goes_on=True) == ["1", "2", "3", "4"]
+    assert known(first, goes_on=True) == ["1", "2", "3", "4"]
+    assert known(second) == ["3", "4"]  # it begins anew
+
+
 def test_of_very_many_people_only_some_have_a_picture_remembered(face_folder, monkeypatch):
     monkeypatch.setattr("trained_networks.people.MOST_MARKS", 2)
     marks = people_of(find_faces(face_folder))

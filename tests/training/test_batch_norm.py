@@ -1,3 +1,5 @@
+import json
+
 import keras
 import numpy as np
 import pytest
@@ -55,6 +57,17 @@ def test_what_is_trained_from_a_trained_network_forgets_its_statistics_alike():
     with norms.settled(1):
         assert statistics(net)[0] == pytest.approx(5.0, rel=1e-3)
     assert statistics(net)[0] == pytest.approx(99.05)
+
+
+def test_what_they_started_from_can_be_handed_to_another_process():
+    net = network()
+    net.layers[1].moving_mean.assign([0.1])
+    first = json.loads(json.dumps(NormStatistics(net).first))
+    net(np.array([[3.0], [7.0]], np.float32), training=True)
+    norms = NormStatistics(net)
+    norms.first = first
+    with norms.settled(1):
+        assert statistics(net)[0] == pytest.approx(5.0, rel=1e-4)
 
 
 def test_an_error_in_use_does_not_change_what_is_trained():

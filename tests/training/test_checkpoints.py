@@ -1,5 +1,7 @@
 import errno
+import os
 import threading
+from pathlib import Path
 
 import keras
 import numpy as np
@@ -145,12 +147,44 @@ def test_a_full_disk_leaves_the_checkpoint_before(tmp_path, monkeypatch):
     assert load_newest_checkpoint(tmp_path).record == {"step": 1}
 
 
-def test_leftovers_of_a_killed_run_are_ignored_and_removed(tmp_path):
+def test_what_another_writer_has_not_finished_is_left_alone(tmp_path):
+    (tmp_path / f"{UNFINISHED}77_best.keras").write_bytes(b"half")
     save(tmp_path, 1)
-    (tmp_path / f"{UNFINISHED}77_step_00000002.npz").write_bytes(b"half")
+    assert sorted(p.name for p in tmp_path.iterdir()) == [
+        "step_00000001.npz",
+        f"{UNFINISHED}77_best.keras",
+    ]
     assert load_newest_checkpoint(tmp_path).record == {"step": 1}
-    save(tmp_path, 3)
-    assert sorted(p.name for p in tmp_path.iterdir()) == ["step_00000001.npz", "step_00000003.npz"]
+
+
+def test_a_checkpoint_is_on_the_disk_before_the_one_before_it_is_removed(tmp_path, monkeypatch):
+    def noted(function, name):
+        def run(*arguments):
+            found.append((name, sorted(path.name for path in tmp_path.iterdir())))
+            return function(*arguments)
+
+        return run
+
+    save(tmp_path, 1)
+    found, old, new = [], "step_00000001.npz", "step_00000002.npz"
+    monkeypatch.setattr(os, "fsync", noted(os.fsync, "fsync"))
+    monkeypatch.setattr(Path, "replace", noted(Path.replace, "replace"))
+    save(tmp_path, 2, keep=1)
+    unfinished = f"{UNFINISHED}{os.getpid()}_{new}"
+    assert found == [
+        ("fsync", [old, unfinished]),
+        ("replace", [old, unfinished]),
+        ("fsync", [old, new]),
+    ]
+    assert [path.name for path in tmp_path.iterdir()] == [new]
+
+    def fail(descriptor):
+        raise OSError(errno.EIO, "Input/output error")
+
+    monkeypatch.setattr(os, "fsync", fail)
+    with pytest.raises(Mistake, match="cannot save .*step_00000003.npz: Input/output error"):
+        save(tmp_path, 3, keep=1)
+    assert [path.name for path in tmp_path.iterdir()] == [new]
 
 
 # --- In a thread ---

@@ -72,3 +72,5 @@ def test_only_unreadable_files_are_an_error_that_says_so(tmp_path):
 def test_a_batch_larger_than_the_data_names_the_constant(face_folder):
     with pytest.raises(Mistake, match="BATCH_SIZE to at most 16"):
         TrainingFaces(find_faces(face_folder), 17)
+    with pytest.raises(Mistake, match="1 training faces do not fill one batch of 2: add faces"):
+        TrainingFaces(find_faces(face_folder)[:1], 2)

@@ -1,5 +1,7 @@
 from hardware.devices import Devices
 
+import json
+import signal
 import types
 
 import keras
@@ -11,10 +13,12 @@ from networks import narrow_unet
 import train
 from errors import Mistake
 from files import locked
-from model import build_unet
-from trained_networks import save_network, saving, take_weights
+from trained_networks import save_network, saving
+from training.checkpoints import RECORD
 from training.constants import MEASURING, Schedule, check
 from training.run import Run, claimed
+from training.signals import Stopped
+from training.start import GONE, START
 
 CHIEF = types.SimpleNamespace(
     is_chief=True, fetch=lambda values: [{k: float(v) for k, v in row.items()} for row in values]
@@ -30,6 +34,7 @@ class Validation:
         self._losses = iter(losses)
 
     def measure(self, super_resolve, watch):
+        list(watch([]))
         return [
             {"low_resolution": "7x6"}
             | dict.fromkeys(("sr_psnr", "sr_ssim", "sr_similarity", "sr_rank1"), 1.0)
@@ -93,6 +98,53 @@ def test_the_best_network_stays_the_best_while_what_is_measured_stays_the_same(n
     assert best_after(0.9, fingerprint="other faces")
 
 
+def test_what_a_stop_kept_from_being_measured_and_drawn_is_done_when_the_run_goes_on(new_run):
+    def stop(items):
+        raise Stopped(signal.SIGTERM)
+
+    run = new_run()
+    for _ in range(run.schedule.steps_per_epoch):
+        run.count_step(losses(1.0))
+    with pytest.raises(Stopped), run.saved_if_stopped():
+        run.catch_up(stop)
+    run, done = new_run(), []
+    run.restore()
+    run.validate, run.draw = done.append, lambda: done.append("drawn")
+    run.catch_up(iter)
+    assert done == [iter, "drawn"]
+
+
+def test_a_run_goes_on_from_its_own_start_wherever_that_lies_now(new_run):
+    run = new_run(**{START: "1"})
+    run._norms.first[0][0] = 0.5  # as of a trained network
+    run.count_step(losses(1.0))
+    run.save()
+    run._saving.wait()
+    with pytest.raises(Mistake, match="start weights was '1' and is now '2'"):
+        new_run(**{START: "2"}).restore()
+    run = new_run(**{START: GONE})
+    run.restore()
+    assert run._recipe[START] == "1"
+    assert run._norms.first[0][:2] == [0.5, 0.0]
+
+
+def test_a_run_of_an_earlier_version_goes_on(new_run):
+    run = new_run(START_WEIGHTS="moved/model.keras", HELD_OUT_IDENTITIES=8)
+    run.count_step(losses(1.0))
+    run.save()
+    run._saving.wait()
+    path = run.folder / "checkpoints" / "step_00000001.npz"
+    with np.load(path) as file:
+        arrays = dict(file)
+    record = json.loads(str(arrays.pop(RECORD)))
+    for name in ("norms_first", "drawn_step"):
+        del record[name]
+    np.savez(path, **{RECORD: np.array(json.dumps(record))}, **arrays)
+    run = new_run(**{START: "1"})
+    run.restore()
+    assert (run.step, run._drawn_step) == (1, 1)
+
+
 def test_a_second_training_in_one_folder_is_refused_by_name(tmp_path):
     with (
         locked(tmp_path),
@@ -102,6 +154,22 @@ def test_a_second_training_in_one_folder_is_refused_by_name(tmp_path):
         pass
     with claimed(str(tmp_path), CHIEF):
         pass  # the first has let go of it
+
+
+def test_what_a_killed_training_left_half_written_is_removed_by_the_next_one_alone(tmp_path):
+    (tmp_path / "checkpoints").mkdir()
+    names = "unfinished_7_model.keras", "checkpoints/unfinished_7_step_00000001.npz"
+    for name in (*names, "config.json", "checkpoints/best.keras"):
+        (tmp_path / name).touch()
+    other = types.SimpleNamespace(is_chief=False)
+    with claimed(str(tmp_path), other):
+        assert (tmp_path / names[0]).exists()
+    with locked(tmp_path), pytest.raises(Mistake), claimed(str(tmp_path), CHIEF):
+        pass
+    assert (tmp_path / names[0]).exists()
+    with claimed(str(tmp_path), CHIEF):
+        left = {p.relative_to(tmp_path).as_posix() for p in tmp_path.rglob("*.*")}
+        assert left == {".lock", "config.json", "checkpoints/best.keras"}
 
 
 @pytest.mark.parametrize("inside", [True, False])
@@ -114,18 +182,6 @@ def test_output_and_faces_do_not_lie_in_each_other(monkeypatch, tmp_path, inside
         with pytest.raises(Mistake, match=f"OUTPUT_DIR .* and {name} .* must not lie"):
             check(vars(train))
         monkeypatch.undo()
-
-
-def test_a_training_starts_from_a_trained_network_of_the_same_kind(tmp_path, monkeypatch):
-    trained = narrow_unet(monkeypatch, seed=1)
-    trained.save(tmp_path / "model.keras")
-    unet = build_unet(seed=2)  # as narrow
-    take_weights(unet, tmp_path / "model.keras")
-    for ours, theirs in zip(unet.get_weights(), trained.get_weights(), strict=True):
-        np.testing.assert_array_equal(ours, theirs)
-    other = keras.Sequential([keras.Input((128, 128, 3)), keras.layers.Conv2D(3, 1)])
-    with pytest.raises(Mistake, match="START_WEIGHTS .* is another network"):
-        take_weights(other, tmp_path / "model.keras")
 
 
 def test_saving_again_and_again_builds_one_network(tmp_path, monkeypatch):
