@@ -81,9 +81,10 @@ def parse(arguments):
         "--resolution",
         default=AUTO,
         metavar="auto|own|HxW",
-        help="how many pixels a picture really has: auto finds out if it was enlarged before it "
-        "came, as most crops from the web are, and takes it for what it was; own takes it as it "
-        "is; HEIGHTxWIDTH says it of all pictures (%(default)s)",
+        help="how many pixels a picture is restored from: those it had before it was enlarged, as "
+        "most crops from the web are (auto), all that it has (own), or, of a larger one, as many "
+        "rows and columns as the square around it is first reduced to, as in training (HxW) "
+        "(%(default)s)",
     )
     parser.add_argument(
         "--facenet",

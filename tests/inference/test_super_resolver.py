@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from data import Degradation, degrade, to_pixels
+from data import Degradation, degrade, to_faces, to_pixels
 from inference.super_resolver import SuperResolver, enlarge, without_padding
 
 
@@ -58,6 +58,23 @@ def test_the_result_does_not_depend_on_the_batch():
     _, together = SuperResolver(network)(pictures)
     alone = [SuperResolver(network)([picture])[1][0] for picture in pictures]
     np.testing.assert_allclose(together, alone, atol=1e-6)
+
+
+def test_larger_pictures_are_reduced_to_a_resolution_in_the_square_around_them():
+    network = keras.Sequential([keras.Input((128, 128, 3)), keras.layers.Activation("linear")])
+    tall = np.random.default_rng(0).integers(0, 256, (128, 64, 3), dtype=np.uint8)
+    square = np.concatenate([tall[:, :1].repeat(32, 1), tall, tall[:, -1:].repeat(32, 1)], 1)
+    super_resolve = SuperResolver(network)
+    for picture in (square, tall):
+        (lr_face,), _ = super_resolve([picture], (16, 12))
+        np.testing.assert_allclose(lr_face, degrade(to_faces(square), (16, 12)), atol=1e-6)
+    for shape, low, expected in (
+        ((16, 12), (16, 12), (16, 12)),  # its own
+        ((12, 16), (16, 12), (16, 12)),
+        ((9, 14), (20, 13), (14, 13)),  # no more than the square has
+        ((300, 400), (200, 100), (128, 100)),
+    ):
+        assert super_resolve.taken_for(np.zeros((*shape, 3)), low) == expected
 
 
 def test_each_picture_is_corrected_at_the_resolution_of_its_padded_square():
