@@ -5,7 +5,7 @@ import numpy as np
 from data import Degradation, enlarge, to_faces, to_pixels
 from imaging.cropping import squared
 from imaging.pictures import crop_and_resize
-from trained_networks import super_resolution
+from trained_networks import degradation_options, load_network, super_resolution
 
 
 def without_padding(faces, height, width):
@@ -37,18 +37,22 @@ class SuperResolver:
         restore: function from (lr_faces, low_resolutions), see `degradation`, to sr_faces.
     """
 
-    def __init__(self, network, consistent=True):
+    def __init__(self, network, **options):
         """Compile a network.
 
         Args:
             network: `keras.Model`, see `load_network`.
-            consistent: whether results are corrected by what their input says, see
-                `data.Degradation.correct`; False leaves them as the network gives them.
+            **options: of `data.Degradation`, as its training had them.
         """
         self.size = network.input_shape[1]
         sizes = [(side, side) for side in range(1, self.size + 1)]
-        self.degradation = Degradation(self.size, sizes, consistent=consistent)
+        self.degradation = Degradation(self.size, sizes, **options)
         self.restore = super_resolution(network, self.degradation.correct)
+
+    @classmethod
+    def of(cls, path):
+        """Load a network, see `load_network`, to be used as it was trained."""
+        return cls(load_network(path), **degradation_options(path))
 
     def __call__(self, pictures, low_resolution=None):
         """Super-resolve pictures, each of its own size, all at once.

@@ -1,7 +1,10 @@
+import json
+
 import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+from restoring import identity_network
 
 from data import Degradation, degrade, to_faces, to_pixels
 from inference.super_resolver import SuperResolver, enlarge, without_padding
@@ -58,6 +61,29 @@ def test_the_result_does_not_depend_on_the_batch():
     _, together = SuperResolver(network)(pictures)
     alone = [SuperResolver(network)([picture])[1][0] for picture in pictures]
     np.testing.assert_allclose(together, alone, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("constants", "options"),
+    [
+        (None, (True, True, True)),
+        ({"ANTIALIAS": True}, (True, False, False)),
+        ({"ANTIALIAS": False, "EIGHT_BITS": True, "CONSISTENT": True}, (False, True, True)),
+    ],
+)
+def test_a_network_is_used_as_it_was_trained(tmp_path, constants, options):
+    path = tmp_path / "model.keras"
+    path.write_bytes(identity_network())
+    if constants:
+        config = {"constants": constants, "recipe": {}}
+        (tmp_path / "config.json").write_text(json.dumps(config))
+    picture = np.random.default_rng(0).integers(0, 256, (128, 128, 3), dtype=np.uint8)
+    degradation, sizes = Degradation(128, [(16, 12)], *options), np.int32([(16, 12)])
+    expected = degradation(to_faces(picture[None]), sizes)
+    lr_faces, sr_faces = SuperResolver.of(path)([picture], (16, 12))
+    np.testing.assert_allclose(lr_faces, expected, atol=1e-6)
+    np.testing.assert_allclose(sr_faces, degradation.correct(expected, expected, sizes), atol=1e-5)
+    assert (np.abs(sr_faces - lr_faces).max() > 0.01) == options[2]
 
 
 def test_larger_pictures_are_reduced_to_a_resolution_in_the_square_around_them():
