@@ -93,6 +93,18 @@ def identity_in(folder, level):
     return own_folder if level is None else identity
 
 
+def names_below(folder, paths):
+    """Return the paths of pictures as they are called below their folder, on any machine.
+
+    Of pictures elsewhere, as scikit-learn's, it is the last folder and the name.
+    """
+
+    def name(path):
+        return path.relative_to(folder) if path.is_relative_to(folder) else Path(*path.parts[-2:])
+
+    return [name(path).as_posix() for path in paths]
+
+
 def list_faces(folder, level=None):
     """Return the `FaceList` of a folder, see `find_faces`; say what is passed over there."""
     faces = find_faces(folder, level)

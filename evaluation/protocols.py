@@ -14,6 +14,7 @@ from evaluation.faces import (
     identity_in,
     list_faces,
     load_faces,
+    names_below,
     spread,
     tell_people_trained_on,
 )
@@ -81,6 +82,7 @@ def measure_degraded(chosen, trained, network, judges, problems):
         people,
         pairs,
         people.of_pairs(pairs) if pairs else None,
+        (names_below(folder, faces.paths),) * 2,
         by_group,
         functools.partial(
             draw_worst, cases=worst, pairs=pairs, pixels=faces.pixels, restore=restorer.pictures
@@ -138,4 +140,8 @@ def measure_native(chosen, trained, network, judges, problems):
     weights = None
     if pairs:
         weights = people.of_pairs(pairs, people.places_of(gallery_identities))
-    return Results(conditions, outcomes, people, pairs, weights)
+    images = (
+        names_below(chosen.GALLERY_DIR, gallery.paths),
+        names_below(chosen.PROBE_DIR, list(found)),
+    )
+    return Results(conditions, outcomes, people, pairs, weights, images)

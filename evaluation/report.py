@@ -12,6 +12,8 @@ from evaluation.tables import (
     flat_rows,
     is_certain,
     rank_rows,
+    score_columns,
+    score_rows,
     table_rows,
 )
 from files import whole
@@ -76,6 +78,7 @@ def write_results(folder, results, problems):
     write_csv(folder / "results.csv", flat_rows(rows, results.people))
     write_csv(folder / "differences.csv", difference_rows(changes))
     write_csv(folder / "cmc.csv", rank_rows(results.outcomes))
+    write_scores(folder / "scores.csv", results)
     text = tables_text(results.conditions, rows, changes, results.by_group, problems)
     with whole(folder / "results.md") as unfinished:
         unfinished.write_text(text, encoding="utf-8", errors="backslashreplace")
@@ -91,6 +94,18 @@ def write_csv(path, rows):
         writer.writeheader()
         for row in rows:
             writer.writerow({name: "" if _is_nan(value) else value for name, value in row.items()})
+
+
+def write_scores(path, results):
+    """Write the score of every pair, see `tables.score_rows`; without pairs, remove the file."""
+    if results.pairs is None:
+        path.unlink(missing_ok=True)
+        return
+    utf8 = {"encoding": "utf-8", "errors": "backslashreplace"}  # names may be no text
+    with whole(path) as unfinished, open(unfinished, "w", newline="", **utf8) as file:
+        writer = csv.writer(file)
+        writer.writerow(score_columns(results))
+        writer.writerows(score_rows(results))
 
 
 def tables_text(conditions, rows, changes, by_group, problems):

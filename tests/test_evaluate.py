@@ -1,11 +1,13 @@
 import csv
 import json
+import os
 import re
 import shutil
 
 import pytest
 from PIL import Image
 from project import assert_one_line
+from sklearn.metrics import roc_auc_score
 
 import evaluate
 from errors import Mistake
@@ -23,8 +25,8 @@ def test_a_tilde_in_any_path_is_the_home_of_the_user(monkeypatch, tmp_path):
     assert first == second["path"] == str(tmp_path / "x")
 
 
-def read_results(project):
-    with open(project.output / "evaluation" / "results.csv", newline="") as file:
+def read_results(project, name="results.csv"):
+    with open(project.output / "evaluation" / name, newline="") as file:
         return list(csv.DictReader(file))
 
 
@@ -63,6 +65,13 @@ def test_a_finished_training_is_measured_beside_bicubic_and_hr(continued):
     assert hr["HR-LR auc"] == hr["LR-LR auc"]
     assert float(rows[1]["HR-LR auc"]) < float(fine["HR-LR auc"]) < float(hr["HR-LR auc"])
     assert float(rows[1]["psnr"]) < float(fine["psnr"])
+    scores = read_results(continued, "scores.csv")
+    assert {row["image_a"].partition("/")[0] for row in scores} <= set(os.listdir(continued.faces))
+    of_hr = [row for row in scores if row["method"] == "HR"]
+    assert len(scores) == 5 * len(of_hr)
+    same = [int(row["same"]) for row in of_hr]
+    auc = 100 * roc_auc_score(same, [float(row["HR-LR score"]) for row in of_hr])
+    assert auc == pytest.approx(float(hr["HR-LR auc"]), abs=0.01)
 
 
 MISTAKES = {
