@@ -275,6 +275,14 @@ def _people_of(training, recipe):
     return people_of(faces) if fingerprint(faces) == recipe["training faces"] else None
 
 
+def central(picture, side):
+    """Return the square of a side in pixels out of the middle; None, and smaller pictures: all."""
+    if side is None:
+        return picture
+    top, left = (max(0, length - side) // 2 for length in picture.shape[:2])
+    return picture[top : top + side, left : left + side]
+
+
 def load_faces(paths, image_size, central_crop, problems, identity=own_folder):
     """Read faces.
 
@@ -298,11 +306,8 @@ def load_faces(paths, image_size, central_crop, problems, identity=own_folder):
         except OSError as error:
             problems.note(" ".join(str(error).split()))
             continue
-        if central_crop is not None:
-            top, left = (max(0, side - central_crop) // 2 for side in picture.shape[:2])
-            picture = picture[top : top + central_crop, left : left + central_crop]
         readable.append(path)
-        pixels.append(crop_and_resize(picture, image_size))
+        pixels.append(crop_and_resize(central(picture, central_crop), image_size))
     if not pixels:
         reason = problems[0] if problems else "the list is empty"
         raise Mistake(f"none of {len(paths)} faces could be read: {reason}")

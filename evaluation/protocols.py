@@ -8,6 +8,7 @@ import numpy as np
 from errors import Mistake
 from evaluation.curves import draw_worst, find_worst
 from evaluation.faces import (
+    central,
     choose_pairs,
     choose_sizes,
     faces_folder,
@@ -15,7 +16,6 @@ from evaluation.faces import (
     list_faces,
     load_faces,
     names_below,
-    spread,
     tell_people_trained_on,
 )
 from evaluation.groups import choose_groups, group_rows
@@ -92,20 +92,14 @@ def measure_degraded(chosen, trained, network, judges, problems):
 
 def measure_native(chosen, trained, network, judges, problems):
     """Identify and verify pictures that were small from the start; same arguments."""
-    if chosen.GALLERY_DIR is None or chosen.PAIRS is not None:
+    if None in (chosen.PROBE_DIR, chosen.GALLERY_DIR) or chosen.PAIRS is not None:
         raise Mistake("PROBE_DIR needs GALLERY_DIR, HR faces of the same people, and no PAIRS")
-    found, size = {}, trained[1]["IMAGE_SIZE"]
-    pairs_wanted = chosen.DRAWN_PAIRS
+    size, pairs_wanted = trained[1]["IMAGE_SIZE"], chosen.DRAWN_PAIRS
     who, who_in_gallery = (
         identity_in(Path(folder), chosen.IDENTITY_LEVEL)
         for folder in (chosen.PROBE_DIR, chosen.GALLERY_DIR)
     )
-    for path in spread(list_faces(chosen.PROBE_DIR), chosen.FACES, pairs_wanted, who):
-        picture = read_or_note(path, lambda _, error: problems.note(" ".join(str(error).split())))
-        if picture is not None:
-            found[path] = picture
-    if not found:
-        raise Mistake(f"PROBE_DIR: no picture in {chosen.PROBE_DIR} can be read")
+    found = _read_probes(chosen, problems)
     in_gallery = list(list_faces(chosen.GALLERY_DIR))
     gallery = load_faces(in_gallery, size, chosen.CENTRAL_CROP, problems, who_in_gallery)
     people_of_probes = {path: who(path) for path in found}
@@ -122,16 +116,21 @@ def measure_native(chosen, trained, network, judges, problems):
         problems.note(f"no verification: {mistake}")
         pairs = None
     if pairs and len(pairs) < pairs_wanted:
-        problems.note(f"only {len(pairs)} of {pairs_wanted} pairs could be drawn: raise FACES")
+        problems.note(f"only {len(pairs)} of {pairs_wanted} pairs could be drawn")
     people = People(identities)
     heights = [picture.shape[0] for picture in found.values()]
     conditions = [
         f"{len(found)} probes of {people.count} people, {min(heights)} to {max(heights)} pixels "
         f"high (median {np.median(heights):g}), gallery of {gallery.description}, "
         f"{pairs.description if pairs else 'no pairs'}",
-        "landmarks from each version itself",
+        "landmarks from each version itself, whatever LANDMARKS says: probes have no HR face",
         f"intervals from {DRAWS} draws of {people.count} people; who else is in the gallery stays",
     ]
+    if chosen.CENTRAL_CROP is not None:
+        side = chosen.CENTRAL_CROP
+        conditions.append(f"of pictures of more than {side}x{side} pixels, the middle of that size")
+    if needing_hr := [name for name in chosen.QUALITY if name not in NO_REFERENCE]:
+        conditions.append(f"no {' and '.join(needing_hr)}, which compares with HR faces")
     print("Faces   ", conditions[0])
     restorer = Restorer(network, sizes_of(found.values(), size), trained[1])
     further = find_measures([name for name in chosen.QUALITY if name in NO_REFERENCE])
@@ -145,3 +144,15 @@ def measure_native(chosen, trained, network, judges, problems):
         names_below(chosen.PROBE_DIR, list(found)),
     )
     return Results(conditions, outcomes, people, pairs, weights, images)
+
+
+def _read_probes(chosen, problems):
+    """Return {path: uint8 RGB (H, W, 3)} of all pictures of PROBE_DIR that can be read."""
+    found = {}
+    for path in list_faces(chosen.PROBE_DIR):
+        picture = read_or_note(path, lambda _, error: problems.note(" ".join(str(error).split())))
+        if picture is not None:
+            found[path] = central(picture, chosen.CENTRAL_CROP)
+    if not found:
+        raise Mistake(f"PROBE_DIR: no picture in {chosen.PROBE_DIR} can be read")
+    return found

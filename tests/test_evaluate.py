@@ -113,6 +113,7 @@ def test_faces_without_people_faces_not_here_and_faces_that_came_small(continued
     (continued.output / "config.json").write_text(json.dumps(config))
     common = {"SIZES": [(16, 12)], "UNSEEN_RECOGNISERS": ()}
     native = {"PROBE_DIR": str(small), "GALLERY_DIR": str(copied)}
+    native |= {"FACES": 3, "CENTRAL_CROP": 14, "QUALITY": ("lpips",)}
     outputs = []
     for faces in ({"FACES_DIR": str(flat)}, {"FACES_DIR": str(copied)}, native):
         code, out, err = continued.run("evaluate.py", **faces, **common)
@@ -127,12 +128,15 @@ def test_faces_without_people_faces_not_here_and_faces_that_came_small(continued
     assert "Problem  the network was trained on 3 of the people measured here" in of_copied
     assert "pairs could be drawn" in of_copied
     assert "12 probes" not in of_native
-    assert "16 probes of 4 people, 12 to 15 pixels high" in of_native
+    assert "16 probes of 4 people, 12 to 14 pixels high" in of_native
+    assert "* no lpips, which compares with HR faces" in of_native
+    assert "* of pictures of more than 14x14 pixels, the middle of that size" in of_native
     assert re.search(r"\| native \| [0-9.]+ (~|->) [0-9.]+", of_native)
     assert "| as it is | " in of_native
     assert "PSNR" not in of_native
-    told = continued.run("evaluate.py", PROBE_DIR=str(small))
-    assert_one_line(told, "evaluate.py: PROBE_DIR needs GALLERY_DIR", "evaluate.py")
+    for one in ({"PROBE_DIR": str(small)}, {"GALLERY_DIR": str(small)}):
+        told = continued.run("evaluate.py", **one)
+        assert_one_line(told, "evaluate.py: PROBE_DIR needs GALLERY_DIR", "evaluate.py")
     message = "the faces that the training held out were in /gone, which is not here"
     assert_one_line(continued.run("evaluate.py"), message, "evaluate.py")
     (continued.output / "people.json").unlink()
