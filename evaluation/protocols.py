@@ -19,7 +19,7 @@ from evaluation.faces import (
     tell_people_trained_on,
 )
 from evaluation.groups import choose_groups, group_rows
-from evaluation.intervals import DRAWS, People
+from evaluation.intervals import People
 from evaluation.measuring import FROM_HR, judge, measure_faces
 from evaluation.native import draw_across, judge_probes, measure_probes, sizes_of
 from evaluation.pairs import Pairs
@@ -62,8 +62,7 @@ def measure_degraded(chosen, trained, network, judges, problems):
     conditions = [
         f"{faces.description}, {pairs.description if pairs else 'no pairs'}",
         f"landmarks from {'the HR face' if chosen.LANDMARKS == FROM_HR else 'each version itself'}",
-        f"intervals from {DRAWS} draws of {people.count} "
-        + ("people" if known else "faces, as people are not known"),
+        people.described("people" if known else "faces, as people are not known"),
     ]
     print("Faces   ", conditions[0])
     versions = measure_faces(faces.pixels, sizes, restorer, judges, further)
@@ -93,7 +92,9 @@ def measure_degraded(chosen, trained, network, judges, problems):
 def measure_native(chosen, trained, network, judges, problems):
     """Identify and verify pictures that were small from the start; same arguments."""
     if None in (chosen.PROBE_DIR, chosen.GALLERY_DIR) or chosen.PAIRS is not None:
-        raise Mistake("PROBE_DIR needs GALLERY_DIR, HR faces of the same people, and no PAIRS")
+        raise Mistake(
+            "PROBE_DIR and GALLERY_DIR, HR faces of the same people, go together, without PAIRS"
+        )
     size, pairs_wanted = trained[1]["IMAGE_SIZE"], chosen.DRAWN_PAIRS
     who, who_in_gallery = (
         identity_in(Path(folder), chosen.IDENTITY_LEVEL)
@@ -124,7 +125,7 @@ def measure_native(chosen, trained, network, judges, problems):
         f"high (median {np.median(heights):g}), gallery of {gallery.description}, "
         f"{pairs.description if pairs else 'no pairs'}",
         "landmarks from each version itself, whatever LANDMARKS says: probes have no HR face",
-        f"intervals from {DRAWS} draws of {people.count} people; who else is in the gallery stays",
+        f"{people.described()}; who else is in the gallery stays",
     ]
     if chosen.CENTRAL_CROP is not None:
         side = chosen.CENTRAL_CROP

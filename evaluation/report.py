@@ -49,7 +49,7 @@ PROTOCOLS = {
 TOO_FEW, UNKNOWN = "too few pairs", "-"  # stand for a number
 LEGEND = (
     "bicubic -> SR (95 % interval of the difference, over people); ~ instead of -> where the "
-    "interval holds 0, so that SR may change nothing"
+    "interval holds 0, or there is none, so that SR may change nothing"
 )
 
 
@@ -197,7 +197,7 @@ def _cell(bicubic, sr, low, high, digits):
     if bicubic == sr and bicubic in (TOO_FEW, UNKNOWN):
         return sr
     if _is_nan(low):
-        return f"{bicubic} -> {sr}"
+        return f"{bicubic} ~ {sr}"
     arrow = "->" if is_certain(low, high) else "~"
     return f"{bicubic} {arrow} {sr} ({low:+.{digits}f} to {high:+.{digits}f})"
 

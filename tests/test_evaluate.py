@@ -122,7 +122,7 @@ def test_faces_without_people_faces_not_here_and_faces_that_came_small(continued
     of_flat, of_copied, of_native = outputs
     assert "Problem  no verification: all 4 faces are of one identity" in of_flat
     assert "| low resolution | similarity | 5th percentile |\n" in of_flat
-    assert "draws of 4 faces, as people are not known" in of_flat
+    assert "no intervals, which take 5 faces, as people are not known: here are 4" in of_flat
     assert "PSNR" in of_flat
     assert "accuracy" not in of_flat
     assert "Problem  the network was trained on 3 of the people measured here" in of_copied
@@ -136,7 +136,7 @@ def test_faces_without_people_faces_not_here_and_faces_that_came_small(continued
     assert "PSNR" not in of_native
     for one in ({"PROBE_DIR": str(small)}, {"GALLERY_DIR": str(small)}):
         told = continued.run("evaluate.py", **one)
-        assert_one_line(told, "evaluate.py: PROBE_DIR needs GALLERY_DIR", "evaluate.py")
+        assert_one_line(told, "evaluate.py: PROBE_DIR and GALLERY_DIR", "evaluate.py")
     message = "the faces that the training held out were in /gone, which is not here"
     assert_one_line(continued.run("evaluate.py"), message, "evaluate.py")
     (continued.output / "people.json").unlink()

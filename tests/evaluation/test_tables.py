@@ -58,6 +58,17 @@ def test_differences_within_their_interval_are_shown_as_such(tmp_path):
     assert not (tmp_path / "cmc.png").exists()
 
 
+def test_nothing_of_few_people_is_beyond_chance(tmp_path):
+    gain = np.repeat([0.3, 0.2, 0.4, 0.1], 2)
+    text = write_results(
+        tmp_path, results(np.zeros(8), gain, np.repeat(list("abcd"), 2)), Problems()
+    )
+    assert "| 0.000 ~ 0.250 |" in text
+    with open(tmp_path / "differences.csv", newline="") as file:
+        row = next(csv.DictReader(file))
+    assert (row["low"], row["high"], row["beyond_chance"]) == ("", "", "False")
+
+
 def test_the_score_of_every_pair_is_written(tmp_path):
     same = np.array([True, False] * 2)
     pairs = Pairs(np.array([0, 0, 2, 2]), np.array([1, 2, 3, 1]), same, np.array([0, 0, 1, 1]))
