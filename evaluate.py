@@ -13,7 +13,7 @@ from errors import check_constants, tell
 from evaluation.constants import RULES
 from evaluation.measuring import Judges
 from evaluation.protocols import measure_degraded, measure_native
-from evaluation.recognisers import find_recognisers
+from evaluation.recognisers import find_recognisers, shared_teachers
 from evaluation.report import Problems, write_results
 from files import make_writable
 from trained_networks import (
@@ -72,7 +72,7 @@ def main():
     measure = measure_native if chosen.PROBE_DIR or chosen.GALLERY_DIR else measure_degraded
     trained = run, training, recipe
     results = measure(chosen, trained, load_network(network), judges, problems)
-    results.conditions.append(judges.times)
+    results.conditions.extend([*shared_teachers(training, recognisers), judges.times])
     if chosen.FLIP:
         results.conditions.append("embeddings are means over a face and its mirror image")
     write_config(folder / CONFIG, constants | {"network": network}, recipe, device)
