@@ -23,6 +23,7 @@ from imaging.pictures import crop_and_resize, read_pixels
 from trained_networks import ELSEWHERE, names_of, people_of, picture_mark, read_people
 
 SAMPLES = Path(__file__).parents[1] / "samples"
+MOST_NAMED = 5  # pictures that cannot be read
 HELD_OUT_SAMPLES = 8  # people, the last by name, as in train.py
 
 
@@ -283,6 +284,25 @@ def central(picture, side):
     return picture[top : top + side, left : left + side]
 
 
+def read_pictures(paths, problems):
+    """Yield (path, uint8 RGB (H, W, 3)) of the pictures that can be read.
+
+    Args:
+        paths: list of `Path`.
+        problems: `Problems`, which notes the first that cannot be read, and how many more.
+    """
+    unreadable = 0
+    for path in track(paths, "face", "reading"):
+        try:
+            yield path, read_pixels(path)
+        except OSError as error:
+            unreadable += 1
+            if unreadable <= MOST_NAMED:
+                problems.note(" ".join(str(error).split()))
+    if unreadable > MOST_NAMED:
+        problems.note(f"{unreadable - MOST_NAMED} more pictures cannot be read")
+
+
 def load_faces(paths, image_size, central_crop, problems, identity=own_folder):
     """Read faces.
 
@@ -290,7 +310,7 @@ def load_faces(paths, image_size, central_crop, problems, identity=own_folder):
         paths: list of `Path`.
         image_size: height and width of a face in pixels.
         central_crop: side in pixels of the square that is cut out of the middle first, or None.
-        problems: `Problems`, which notes each file that cannot be read.
+        problems: see `read_pictures`.
         identity: function from a path to the folder that stands for its person.
 
     Returns:
@@ -300,12 +320,7 @@ def load_faces(paths, image_size, central_crop, problems, identity=own_folder):
         Mistake: not one could be read.
     """
     pixels, readable = [], []
-    for path in track(paths, "face", "reading"):
-        try:
-            picture = read_pixels(path)
-        except OSError as error:
-            problems.note(" ".join(str(error).split()))
-            continue
+    for path, picture in read_pictures(paths, problems):
         readable.append(path)
         pixels.append(crop_and_resize(central(picture, central_crop), image_size))
     if not pixels:

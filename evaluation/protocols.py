@@ -16,6 +16,7 @@ from evaluation.faces import (
     list_faces,
     load_faces,
     names_below,
+    read_pictures,
     tell_people_trained_on,
 )
 from evaluation.groups import choose_groups, group_rows
@@ -26,7 +27,6 @@ from evaluation.pairs import Pairs
 from evaluation.quality import NO_REFERENCE, find_measures
 from evaluation.restoring import Restorer
 from evaluation.tables import Results
-from imaging.pictures import read_or_note
 
 
 def measure_degraded(chosen, trained, network, judges, problems):
@@ -149,11 +149,10 @@ def measure_native(chosen, trained, network, judges, problems):
 
 def _read_probes(chosen, problems):
     """Return {path: uint8 RGB (H, W, 3)} of all pictures of PROBE_DIR that can be read."""
-    found = {}
-    for path in list_faces(chosen.PROBE_DIR):
-        picture = read_or_note(path, lambda _, error: problems.note(" ".join(str(error).split())))
-        if picture is not None:
-            found[path] = central(picture, chosen.CENTRAL_CROP)
+    found = {
+        path: central(picture, chosen.CENTRAL_CROP)
+        for path, picture in read_pictures(list(list_faces(chosen.PROBE_DIR)), problems)
+    }
     if not found:
         raise Mistake(f"PROBE_DIR: no picture in {chosen.PROBE_DIR} can be read")
     return found
