@@ -52,9 +52,8 @@ def measure_degraded(chosen, trained, network, judges, problems):
     listed, paths, identity = choose_pairs(chosen, training, recipe, problems)
     faces = load_faces(paths, training["IMAGE_SIZE"], chosen.CENTRAL_CROP, problems, identity)
     pairs = Pairs.among(listed, faces.index, chosen.PAIRS, problems) if listed else None
-    if chosen.FACES_DIR or chosen.PAIRS or training["VALIDATION_DIR"]:
-        people_of_faces = dict(zip(faces.paths, faces.folders, strict=True))
-        tell_people_trained_on(people_of_faces, *trained, problems)
+    people_of_faces = dict(zip(faces.paths, faces.folders, strict=True))
+    tell_people_trained_on(people_of_faces, *trained, problems)
     folder = faces_folder(chosen.FACES_DIR, training)
     groups = choose_groups(chosen.GROUPS, folder, chosen.GROUP_COLUMNS, problems)
     known = len(set(faces.identities)) > 1

@@ -83,6 +83,16 @@ MISTAKES = {
 }
 
 
+def test_people_held_out_whom_the_first_training_had_are_said(continued):
+    path = continued.output / "people.json"
+    known = json.loads(path.read_text())  # as of a training that began from another's network
+    known["people"] |= {folder.name: None for folder in continued.faces.iterdir()}
+    path.write_text(json.dumps(known))
+    _, out, err = continued.run("evaluate.py", UNSEEN_RECOGNISERS=(), GROUPS="none.csv")
+    assert "none.csv" in err  # read when people have been compared
+    assert "trained on people called as 1 of the people measured here" in out
+
+
 def test_bad_input_is_named_in_one_line(continued):
     head = "fold,image_a,image_b,same\n"
     (continued.folder / "absent.csv").write_text(
