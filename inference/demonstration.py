@@ -146,7 +146,8 @@ class Demonstration:
         hr_faces = to_faces(original[None])
         lr_faces, sr_faces = self._super_resolve([original], resolution)
         height, width = resolution
-        reduced = self._super_resolve.degradation.reduce(hr_faces, np.int32([resolution]))
+        degradation = self._super_resolve.degradation([resolution])
+        reduced = degradation.reduce(hr_faces, np.int32([resolution]))
         small = to_pixels(reduced[0, :height, :width]).numpy()
         hr, *others = (self._embed(faces) for faces in (hr_faces, lr_faces, sr_faces))
         return Versions(

@@ -33,8 +33,6 @@ class SuperResolver:
 
     Attributes:
         size: height and width S of the network's faces in pixels.
-        degradation: `data.Degradation` of all sizes up to its own.
-        restore: function from (lr_faces, low_resolutions), see `degradation`, to sr_faces.
     """
 
     def __init__(self, network, **options):
@@ -45,9 +43,8 @@ class SuperResolver:
             **options: of `data.Degradation`, as its training had them.
         """
         self.size = network.input_shape[1]
-        sizes = [(side, side) for side in range(1, self.size + 1)]
-        self.degradation = Degradation(self.size, sizes, **options)
-        self.restore = super_resolution(network, self.degradation.correct)
+        self._options = options
+        self._network = super_resolution(network, lambda sr_faces, *_: sr_faces)
 
     @classmethod
     def of(cls, path):
@@ -69,7 +66,15 @@ class SuperResolver:
         """
         given = [self._given(picture, low_resolution) for picture in pictures]
         lr_faces, sizes = (np.concatenate(parts) for parts in zip(*given, strict=True))
-        return lr_faces, self.restore(lr_faces, sizes).numpy()
+        sr_faces = self._network(lr_faces, sizes)
+        sr_faces = self.degradation(sizes.tolist()).correct(sr_faces, lr_faces, sizes)
+        return lr_faces, np.asarray(sr_faces)
+
+    def degradation(self, low_resolutions):
+        """Return the `data.Degradation` of the training at some low resolutions."""
+        # The matrices of all sizes take 1.6 GB for faces of 512 pixels. The full size is always
+        # among them: padded alike, they give the same to the last bit whatever comes beside.
+        return Degradation(self.size, [*low_resolutions, (self.size,) * 2], **self._options)
 
     def _given(self, picture, low_resolution):
         """Return what the network is given of a picture, and its low resolution, both of B = 1."""
@@ -79,7 +84,8 @@ class SuperResolver:
             side = min(max(size), self.size)
             return enlarge(picture[None], self.size), np.int32([(side, side)])
         hr_face = crop_and_resize(squared(picture), self.size)
-        return self.degradation(to_faces(hr_face[None]), np.int32([size])), np.int32([size])
+        degrade = self.degradation([size])
+        return degrade(to_faces(hr_face[None]), np.int32([size])), np.int32([size])
 
     def taken_for(self, picture, low_resolution):
         """Return the (height, width) that the square around a picture is reduced to, or its own.

@@ -1,4 +1,5 @@
 import json
+import tracemalloc
 
 import keras
 import numpy as np
@@ -101,6 +102,15 @@ def test_larger_pictures_are_reduced_to_a_resolution_in_the_square_around_them()
         ((300, 400), (200, 100), (128, 100)),
     ):
         assert super_resolve.taken_for(np.zeros((*shape, 3)), low) == expected
+
+
+def test_only_the_sizes_that_come_take_memory():
+    network = keras.Sequential([keras.Input((256, 256, 3)), keras.layers.Activation("linear")])
+    tracemalloc.start()
+    SuperResolver(network)([np.zeros((9, 9, 3), np.uint8)])
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 50e6  # matrices of 256 sizes are 200 MB
 
 
 def test_each_picture_is_corrected_at_the_resolution_of_its_padded_square():
