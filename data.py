@@ -94,11 +94,21 @@ class Degradation:
         Returns:
             lr_faces, float32 (B, S, S, 3) in [-1, 1].
         """
+        small = self.reduce(hr_faces, low_resolutions)
+        return ops.clip(self._resized(self._enlarging, small, low_resolutions), -1.0, 1.0)
+
+    def reduce(self, hr_faces, low_resolutions):
+        """Reduce faces, the first half of `__call__`; same arguments.
+
+        Returns:
+            float32 (B, L, L, 3) in [-1, 1], L the longest side that was foreseen: a face of
+            (h, w) is in the first h rows and w columns; the rest means nothing.
+        """
         small = self._resized(self._reducing, hr_faces, low_resolutions)
         small = ops.clip(small, -1.0, 1.0)
         if self._eight_bits:
             small = ops.round((small + 1.0) * 127.5) / 127.5 - 1.0
-        return ops.clip(self._resized(self._enlarging, small, low_resolutions), -1.0, 1.0)
+        return small
 
     def correct(self, sr_faces, lr_faces, low_resolutions):
         """Add to SR faces what their own reduction lacks of the low-resolution faces (ours).

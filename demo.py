@@ -28,7 +28,7 @@ from inference.demonstration import FIND, WHOLE, Demonstration, sizes_of
 from inference.resolution import AUTO
 from inference.super_resolver import SuperResolver
 from metrics import BICUBIC, SR
-from trained_networks import add_model_option, load_network, newest_network, shown_network
+from trained_networks import add_model_option, newest_network, shown_network
 
 HOST = "127.0.0.1"  # this machine alone
 PORTS = range(7860, 7960)  # the first that is free
@@ -316,7 +316,7 @@ def main(arguments=None):
     # Pillow refuses pictures that could fill the memory; those half as large only annoy.
     warnings.simplefilter("ignore", Image.DecompressionBombWarning)
     _, device = use_hardware("float32")
-    super_resolve = SuperResolver(load_network(options.model))
+    super_resolve = SuperResolver.of(options.model)
     facenet = tf.function(FaceNet(), reduce_retracing=True)
     demonstrate = Demonstration(super_resolve, facenet, FaceDetector())
     print(f"Network  {shown_network(options.model)}\nDevice   {device}", flush=True)

@@ -13,7 +13,7 @@ from errors import check_constants, refuse_arguments, tell
 from evaluation.constants import RULES
 from evaluation.measuring import Judges
 from evaluation.protocols import measure_degraded, measure_native
-from evaluation.recognisers import find_recognisers
+from evaluation.recognisers import find_recognisers, shared_teachers
 from evaluation.report import Problems, write_results
 from files import make_writable
 from trained_networks import (
@@ -29,13 +29,13 @@ from trained_networks import (
 RUN_DIR = "output"  # a training's output folder, or one of many: the newest counts; or a network
 FACES_DIR = None  # one folder per identity; None: the faces that the training held out
 IDENTITY_LEVEL = None  # folder of a person: None the one that a face lies in, 1 the topmost, ...
-FACES = 96  # faces measured, spread over people, if PAIRS is None; 2,000 for large sets
+FACES = 96  # of FACES_DIR, spread over people, if PAIRS is None; 2,000 for large sets
 PAIRS = None  # CSV (fold,image_a,image_b,same), LFW's pairs.txt, "scikit-learn"; None draws pairs
 DRAWN_PAIRS = 600  # half of them genuine, if PAIRS is None; 6,000 for large sets, as LFW has
 SEED = 0  # of the drawn pairs
 CENTRAL_CROP = None  # side in pixels of the square cut out first; 144 for LFW's 250x250 pictures
 SIZES = None  # low resolutions as (height, width) in pixels; None: those of the training
-PROBE_DIR = None  # faces that came small, one folder per identity: measured instead of FACES_DIR,
+PROBE_DIR = None  # faces that came small, one folder per identity: all, instead of FACES_DIR,
 GALLERY_DIR = None  # against HR faces of the same people, in folders of the same names
 
 # --- Judges ---
@@ -69,10 +69,10 @@ def main():
         training, recipe, chosen.UNSEEN_RECOGNISERS, chosen.FACE_BOX, chosen.FLIP
     )
     judges = Judges(recognisers, chosen.LANDMARKS)
-    measure = measure_native if chosen.PROBE_DIR else measure_degraded
+    measure = measure_native if chosen.PROBE_DIR or chosen.GALLERY_DIR else measure_degraded
     trained = run, training, recipe
     results = measure(chosen, trained, load_network(network), judges, problems)
-    results.conditions.append(judges.times)
+    results.conditions.extend([*shared_teachers(training, recognisers), judges.times])
     if chosen.FLIP:
         results.conditions.append("embeddings are means over a face and its mirror image")
     write_config(folder / CONFIG, constants | {"network": network}, recipe, device)

@@ -14,7 +14,13 @@ import tensorflow as tf
 from errors import Mistake, expanded, shown, tell
 from files import make_writable
 from inference.formats import EXPORTS, Differs, comparison_faces, write_compared
-from trained_networks import add_model_option, load_network, newest_network, shown_network
+from trained_networks import (
+    add_model_option,
+    degradation_options,
+    load_network,
+    newest_network,
+    shown_network,
+)
 
 FOLDER = "exported"
 
@@ -97,7 +103,7 @@ def main(arguments=None):
     model, folder, exports = parse(arguments)
     use_cpu_alone()  # so that differences are the export's
     use_hardware("float32")
-    network = load_network(model)
+    network, options = load_network(model), degradation_options(model)
     make_writable(folder, f"--output {folder}")
     lr_faces = comparison_faces(network.input_shape[1])
     print(f"Network  {shown_network(model)}, compared on {len(lr_faces)} faces", flush=True)
@@ -107,7 +113,7 @@ def main(arguments=None):
     for export in exports:
         path = folder / export.file
         try:
-            difference = write_compared(export, network, folder, lr_faces, sr_faces)
+            difference = write_compared(export, network, options, folder, lr_faces, sr_faces)
         except Differs as error:
             failed.append(f"{path}: {_difference(error.difference, export)}")
         except NotImplementedError as error:

@@ -23,7 +23,7 @@ from inference.report import Report, Sheets, Summary
 from inference.resolution import AUTO, OWN, parse_resolution
 from inference.restoration import Restoration, failed
 from inference.super_resolver import SuperResolver
-from trained_networks import add_model_option, load_network, newest_network, shown_network
+from trained_networks import add_model_option, newest_network, shown_network
 
 RESULTS = "super_resolved"
 BATCH_SIZE = {"CPU": 16, "GPU": 64}  # faces at a time; more gained nothing on the CPUs tried
@@ -81,9 +81,10 @@ def parse(arguments):
         "--resolution",
         default=AUTO,
         metavar="auto|own|HxW",
-        help="how many pixels a picture really has: auto finds out if it was enlarged before it "
-        "came, as most crops from the web are, and takes it for what it was; own takes it as it "
-        "is; HEIGHTxWIDTH says it of all pictures (%(default)s)",
+        help="how many pixels a picture is restored from: those it had before it was enlarged, as "
+        "most crops from the web are (auto), all that it has (own), or, of a larger one, as many "
+        "rows and columns as the square around it is first reduced to, as in training (HxW) "
+        "(%(default)s)",
     )
     parser.add_argument(
         "--facenet",
@@ -130,7 +131,7 @@ def main(arguments=None):
     warnings.simplefilter("ignore", Image.DecompressionBombWarning)
     _, device = use_hardware("float32")
     batch_size = BATCH_SIZE["GPU" if tf.config.list_physical_devices("GPU") else "CPU"]
-    super_resolve = SuperResolver(load_network(options.model))
+    super_resolve = SuperResolver.of(options.model)
     detector = FaceDetector() if options.detect else None
     facenet = tf.function(FaceNet(), reduce_retracing=True) if options.facenet else None
     report = Report(options.output / "report.csv")

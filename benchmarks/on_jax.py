@@ -19,29 +19,46 @@ import losses
 from console.progress import progress
 from data import LOW_RESOLUTIONS, Degradation, to_faces
 from errors import Mistake, tell
-from facenet import FaceNet
+from facenet import EMBEDDED_WEIGHTS, FaceNet
 from facenet.inception_resnet_v1 import INPUT_SIZE, build_inception_resnet_v1
 from facenet.inputs import fixed_128
 from facenet.resizing import resize_bicubic
-from imaging.lists import find_faces
+from files import make_writable
+from imaging.lists import find_faces, fingerprint
 from model import build_unet, start_from_input
+from trained_networks import people_of
 from trained_networks.packed import write_packed
+from trained_networks.people import without_names
+from trained_networks.places import is_packed
+from trained_networks.summary import write_summary
 from training.faces import TrainingFaces
 
 BATCH_SIZES = (64, 128, 256)  # measured
 ROUNDS = 30  # measured steps
 GFLOP = {"embedded": 19.3, "full-width": 25.6}  # of a step, an image, as benchmarks.training counts
+IMAGE_SIZE = 128
 PRECISION = "mixed_bfloat16"
 # The training of the network in `pretrained/`; Adam's moments are kept between its two parts.
 BATCH_SIZE = 64
 LEARNING_RATE = 4e-4
+ADAM_BETA_1 = 0.5
 PIXEL_STEPS = 18_030  # on the pixel loss alone, at this rate
 IDENTITY_STEPS = 8_949  # with the identity loss, down to 0 in half a cosine
 PIXEL_WEIGHT = 5.0
 EMBEDDING_WEIGHT = 0.06
 EMBEDDING_PARTS = (((7, 6), 0.25), ((11, 8), 0.5), ((112, 96), 0.0))
+UNIT_LENGTH = True
 SMALLEST_CROP = 0.92
+MIRROR = True
+ANTIALIAS, EIGHT_BITS, CONSISTENT = True, True, True
 SEED = 0
+# What is written beside the network.
+RECIPE = (
+    *("IMAGE_SIZE", "LOW_RESOLUTIONS", "SMALLEST_CROP", "MIRROR", "BATCH_SIZE", "LEARNING_RATE"),
+    *("ADAM_BETA_1", "PIXEL_STEPS", "IDENTITY_STEPS", "PIXEL_WEIGHT", "EMBEDDING_WEIGHT"),
+    *("EMBEDDING_PARTS", "UNIT_LENGTH", "ANTIALIAS", "EIGHT_BITS", "CONSISTENT", "SEED"),
+    "PRECISION",
+)
 
 
 class FullWidth:
@@ -70,8 +87,9 @@ class Trainer:
     def __init__(self):
         self.unet = build_unet(seed=SEED)
         start_from_input(self.unet)
-        self.degradation = Degradation(128, LOW_RESOLUTIONS)
-        self.optimizer = keras.optimizers.Adam(Schedule(), beta_1=0.5)
+        sizes = IMAGE_SIZE, LOW_RESOLUTIONS
+        self.degradation = Degradation(*sizes, ANTIALIAS, EIGHT_BITS, CONSISTENT)
+        self.optimizer = keras.optimizers.Adam(Schedule(), beta_1=ADAM_BETA_1)
         self.optimizer.build(self.unet.trainable_variables)
         parts = self.unet.trainable_variables, self.unet.non_trainable_variables
         self.state = [
@@ -95,9 +113,8 @@ class Trainer:
                 # As arguments: constants would be compiled into the program.
                 with keras.StatelessScope(zip(facenet.network.variables, frozen, strict=True)):
                     parts = losses.identity_parts(low_resolutions, EMBEDDING_PARTS)
-                    embedding = losses.embedding_loss(
-                        facenet(sr_faces), facenet(hr_faces), parts=parts
-                    )
+                    embeddings = facenet(sr_faces), facenet(hr_faces)
+                    embedding = losses.embedding_loss(*embeddings, UNIT_LENGTH, parts)
             total = losses.total_loss(pixel, embedding, PIXEL_WEIGHT, embedding_weight)
             return total, (others, pixel, embedding)
 
@@ -136,7 +153,7 @@ def measure():
     for name, facenet in (("embedded", FaceNet()), ("full-width", FullWidth())):
         for size in BATCH_SIZES:
             trainer = Trainer()
-            pixels = rng.integers(0, 256, (size, 128, 128, 3), np.uint8)
+            pixels = rng.integers(0, 256, (size, IMAGE_SIZE, IMAGE_SIZE, 3), np.uint8)
             batch = jax.device_put((pixels, rng.choice(np.int32(LOW_RESOLUTIONS), size)))
             started = time.perf_counter()
             program = trainer.program(facenet, EMBEDDING_WEIGHT)
@@ -169,8 +186,10 @@ def train(faces_dir, path):
     Raises:
         Mistake: there are too few faces, or a loss is not finite.
     """
+    make_writable(path.parent, f"{path}")
     paths = find_faces(faces_dir)
-    faces = TrainingFaces(paths, BATCH_SIZE, 128, LOW_RESOLUTIONS, SMALLEST_CROP, True, SEED)
+    sizes = IMAGE_SIZE, LOW_RESOLUTIONS
+    faces = TrainingFaces(paths, BATCH_SIZE, *sizes, SMALLEST_CROP, MIRROR, SEED)
     facenet, trainer = FaceNet(), Trainer()
     programs = [trainer.program(facenet, weight) for weight in (0.0, EMBEDDING_WEIGHT)]
     frozen, batches = weights_of(facenet), faces.batches()
@@ -187,8 +206,34 @@ def train(faces_dir, path):
                 bar.note("", f"pixel {pixel:.4f} embedding {embedding:.4f}")
             bar.update(1)
     trainer.settle()
-    write_packed(path, trainer.unet)
-    print(f"Written: {path}, of {len(paths)} faces")
+    write(path, trainer.unet, facenet, paths)
+    print(f"Written: {path}, of {len(paths)} faces; what made it stands beside it")
+
+
+def write(path, unet, facenet, faces):
+    """Write a trained network as a packed file, whom it was trained on, and what made it.
+
+    Args:
+        path: `Path` of the `.npz` file.
+        unet: `keras.Model`.
+        facenet: `FaceNet` of the loss.
+        faces: `FaceList` of the training faces.
+    """
+    people = {"faces": fingerprint(faces), "people": people_of(faces)}
+    write_packed(path, unet, without_names(people))
+    recipe = {name: globals()[name] for name in RECIPE}
+    constants = recipe | {
+        "TRAIN_DIR": str(faces.root),
+        "VALIDATION_DIR": None,
+        "FACENET_WEIGHTS": str(EMBEDDED_WEIGHTS),
+    }
+    resolved = {"FaceNet": facenet.fingerprint, "training faces": fingerprint(faces)}
+    steps = f"{PIXEL_STEPS + IDENTITY_STEPS:,} steps of {BATCH_SIZE}"
+    data = (
+        f"{len(faces):,} pictures of {len(people['people']):,} people; {steps}, the first "
+        f"{PIXEL_STEPS:,} of them on pixels alone, by benchmarks/on_jax.py"
+    )
+    write_summary(path, path, constants, recipe | resolved, data)
 
 
 def main():
@@ -199,7 +244,7 @@ def main():
     options = parser.parse_args()
     if keras.config.backend() != "jax":
         raise Mistake("set the environment variable KERAS_BACKEND to jax")
-    if options.faces_dir and not options.path:
+    if options.faces_dir and not (options.path and is_packed(options.path)):
         raise Mistake("name the file to write as well: DIR FILE.npz")
     import jax
 

@@ -6,14 +6,17 @@ from errors import PATH, SWITCH, expanded, integer, one_of, optional, sizes
 from evaluation.measuring import FROM_EACH, FROM_HR
 from evaluation.quality import INSTALL
 
+LEAST_BOX = 0.1  # of height and width: what is smaller is no face, or may have no pixel
+BOX = "(left, top, right, bottom) as fractions, a tenth apart or more"
 
-def _is_box(value):
+
+def is_box(value):
+    """Whether a value is a box, see `BOX`, in that order and no smaller than `LEAST_BOX`."""
     return (
         isinstance(value, list | tuple)
         and len(value) == 4
         and all(isinstance(side, int | float) for side in value)
-        and 0 <= value[0] < value[2] <= 1
-        and 0 <= value[1] < value[3] <= 1
+        and all(0 <= value[i] <= value[i + 2] - LEAST_BOX <= 1 - LEAST_BOX for i in range(2))
     )
 
 
@@ -62,7 +65,7 @@ RULES = {
         _with_paths_expanded,
     ),
     "LANDMARKS": one_of(FROM_HR, FROM_EACH),
-    "FACE_BOX": (_is_box, "(left, top, right, bottom) as fractions"),
+    "FACE_BOX": (is_box, BOX),
     "FLIP": SWITCH,
     "QUALITY": (_are_measures, f"a tuple of {', '.join(map(repr, INSTALL))}"),
     "GROUPS": optional(PATH),

@@ -23,6 +23,7 @@ from imaging.pictures import crop_and_resize, read_pixels
 from trained_networks import ELSEWHERE, names_of, people_of, picture_mark, read_people
 
 SAMPLES = Path(__file__).parents[1] / "samples"
+MOST_NAMED = 5  # pictures that cannot be read
 HELD_OUT_SAMPLES = 8  # people, the last by name, as in train.py
 
 
@@ -91,6 +92,18 @@ def identity_in(folder, level):
         )
 
     return own_folder if level is None else identity
+
+
+def names_below(folder, paths):
+    """Return the paths of pictures as they are called below their folder, on any machine.
+
+    Of pictures elsewhere, as scikit-learn's, it is the last folder and the name.
+    """
+
+    def name(path):
+        return path.relative_to(folder) if path.is_relative_to(folder) else Path(*path.parts[-2:])
+
+    return [name(path).as_posix() for path in paths]
 
 
 def list_faces(folder, level=None):
@@ -263,6 +276,33 @@ def _people_of(training, recipe):
     return people_of(faces) if fingerprint(faces) == recipe["training faces"] else None
 
 
+def central(picture, side):
+    """Return the square of a side in pixels out of the middle; None, and smaller pictures: all."""
+    if side is None:
+        return picture
+    top, left = (max(0, length - side) // 2 for length in picture.shape[:2])
+    return picture[top : top + side, left : left + side]
+
+
+def read_pictures(paths, problems):
+    """Yield (path, uint8 RGB (H, W, 3)) of the pictures that can be read.
+
+    Args:
+        paths: list of `Path`.
+        problems: `Problems`, which notes the first that cannot be read, and how many more.
+    """
+    unreadable = 0
+    for path in track(paths, "face", "reading"):
+        try:
+            yield path, read_pixels(path)
+        except OSError as error:
+            unreadable += 1
+            if unreadable <= MOST_NAMED:
+                problems.note(" ".join(str(error).split()))
+    if unreadable > MOST_NAMED:
+        problems.note(f"{unreadable - MOST_NAMED} more pictures cannot be read")
+
+
 def load_faces(paths, image_size, central_crop, problems, identity=own_folder):
     """Read faces.
 
@@ -270,7 +310,7 @@ def load_faces(paths, image_size, central_crop, problems, identity=own_folder):
         paths: list of `Path`.
         image_size: height and width of a face in pixels.
         central_crop: side in pixels of the square that is cut out of the middle first, or None.
-        problems: `Problems`, which notes each file that cannot be read.
+        problems: see `read_pictures`.
         identity: function from a path to the folder that stands for its person.
 
     Returns:
@@ -280,17 +320,9 @@ def load_faces(paths, image_size, central_crop, problems, identity=own_folder):
         Mistake: not one could be read.
     """
     pixels, readable = [], []
-    for path in track(paths, "face", "reading"):
-        try:
-            picture = read_pixels(path)
-        except OSError as error:
-            problems.note(" ".join(str(error).split()))
-            continue
-        if central_crop is not None:
-            top, left = (max(0, side - central_crop) // 2 for side in picture.shape[:2])
-            picture = picture[top : top + central_crop, left : left + central_crop]
+    for path, picture in read_pictures(paths, problems):
         readable.append(path)
-        pixels.append(crop_and_resize(picture, image_size))
+        pixels.append(crop_and_resize(central(picture, central_crop), image_size))
     if not pixels:
         reason = problems[0] if problems else "the list is empty"
         raise Mistake(f"none of {len(paths)} faces could be read: {reason}")

@@ -13,6 +13,7 @@ from evaluation.verification import FAR, STRICT_FAR
 
 DRAWS = 1000
 LEVEL = 0.95
+LEAST = 5  # people of whom an interval is stated: of 4 it would hold the truth in 88 % of cases
 
 
 class People:
@@ -37,6 +38,12 @@ class People:
         rng = np.random.default_rng(seed)
         drawn = rng.multinomial(self.count, np.full(self.count, 1 / self.count), draws)
         self.weights = drawn.astype(np.float32)
+
+    def described(self, who="people"):
+        """Return a line about where intervals come from, or why there are none."""
+        if self.count < LEAST:
+            return f"no intervals, which take {LEAST} {who}: here are {self.count}"
+        return f"intervals from {len(self.weights)} draws of {self.count} {who}"
 
     def means(self, values):
         """Return the mean (D,) of the known ones among numbers (N,) of faces in every draw."""
@@ -75,7 +82,7 @@ class People:
         return np.where(self._labels[places] == identities, places, -1)
 
     def interval(self, drawn, count=None):
-        """Return (low, high) of a number from its draws (D,); NaN for a single person.
+        """Return (low, high) of a number from its draws (D,); NaN for fewer than `LEAST` people.
 
         `count` is the number of people that it is about, if not all.
 
@@ -83,7 +90,7 @@ class People:
         Hesterberg (2015, "What teachers should know about the bootstrap") expands it.
         """
         n = count or self.count
-        if n < 2 or np.isnan(drawn).all():
+        if n < LEAST or np.isnan(drawn).all():
             return np.nan, np.nan
         tail = ndtr(np.sqrt(n / (n - 1)) * stdtrit(n - 1, (1 - LEVEL) / 2))
         return tuple(np.nanquantile(drawn, (tail, 1 - tail)))

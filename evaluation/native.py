@@ -11,7 +11,7 @@ from data import enlarge, to_faces
 from errors import Mistake
 from evaluation.measuring import FACES_AT_ONCE, HR_LR, Outcome, recognised
 from evaluation.pairs import FOLDS, Pairs
-from imaging.cropping import cut_out
+from imaging.cropping import squared
 from imaging.opencv import cv2
 from metrics import BATCH_SIZE, BICUBIC, SR, ranks_in_gallery
 
@@ -85,10 +85,8 @@ def _super_resolved(restorer, lr_faces, sizes):
 
 def _resized(picture, size):
     """Return a picture, padded to a square as `enlarge` pads it, at another size."""
-    height, width = picture.shape[:2]
-    side = max(height, width)
-    square = cut_out(picture, (-((side - height) // 2), -((side - width) // 2), side))
-    interpolation = cv2.INTER_AREA if side > size else cv2.INTER_LINEAR
+    square = squared(picture)
+    interpolation = cv2.INTER_AREA if len(square) > size else cv2.INTER_LINEAR
     return cv2.resize(square, (size, size), interpolation=interpolation)
 
 

@@ -12,6 +12,7 @@ import numpy as np
 
 from errors import Mistake
 from evaluation.alignment import align
+from evaluation.constants import BOX, is_box
 from imaging.opencv import cv2
 from imaging.pictures import crop_and_resize
 
@@ -49,11 +50,12 @@ class Convention:
 
 
 CHECKS = {
+    "size": (lambda v: _is_size(v), "pixels, or (height, width) in pixels"),
     "channels": (lambda v: v in ("RGB", "BGR"), '"RGB" or "BGR"'),
     "mean": (lambda v: _are_levels(v), "a number, or three"),
     "scale": (lambda v: _are_levels(v), "a number, or three"),
     "layout": (lambda v: v in ("NCHW", "NHWC"), '"NCHW" or "NHWC"'),
-    "face": (lambda v: v in (POINTS, WHOLE) or _is_box(v), f'"{POINTS}", "{WHOLE}" or a box'),
+    "face": (lambda v: v in (POINTS, WHOLE) or is_box(v), f'"{POINTS}", "{WHOLE}" or {BOX}'),
     "centred": (lambda v: isinstance(v, bool), "True or False"),
     "output": (lambda v: v is None or isinstance(v, str), "None or a name"),
 }
@@ -63,8 +65,9 @@ def _are_levels(value):
     return isinstance(value, int | float) or (len(value) == 3 and all(map(_are_levels, value)))
 
 
-def _is_box(value):
-    return isinstance(value, list | tuple) and len(value) == 4 and all(0 <= v <= 1 for v in value)
+def _is_size(value):
+    sides = (value,) * 2 if type(value) is int else value
+    return len(sides) == 2 and all(type(side) is int and side > 0 for side in sides)
 
 
 class OnnxRecogniser:

@@ -15,6 +15,10 @@ from metrics import in_batches
 
 DLIB = "dlib"
 UNSEEN = "unseen by the loss"
+TEACHERS = (
+    "dlib and FaceRes taught the embedded FaceNet of the loss, which never asked them itself: as "
+    "judges they are not independent of it"
+)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -74,6 +78,18 @@ def find_recognisers(training, recipe, unseen, face_box, flip=False):
     if len(set(names)) < len(names):
         raise Mistake(f"UNSEEN_RECOGNISERS: two are called alike: {', '.join(names[1:])}")
     return recognisers
+
+
+def shared_teachers(training, recognisers):
+    """Return a list of lines about who judges: that the loss knows some of them at second hand.
+
+    Args:
+        training: constants of the training.
+        recognisers: see `find_recognisers`.
+    """
+    is_embedded = Path(training["FACENET_WEIGHTS"]).name == EMBEDDED_WEIGHTS.name
+    asked = training.get("EMBEDDING_WEIGHT", 1.0) > 0.0
+    return [TEACHERS] if is_embedded and asked and len(recognisers) > 1 else []
 
 
 def _locate(find, face_box, faces):

@@ -12,6 +12,8 @@ from evaluation.tables import (
     flat_rows,
     is_certain,
     rank_rows,
+    score_columns,
+    score_rows,
     table_rows,
 )
 from files import whole
@@ -47,7 +49,7 @@ PROTOCOLS = {
 TOO_FEW, UNKNOWN = "too few pairs", "-"  # stand for a number
 LEGEND = (
     "bicubic -> SR (95 % interval of the difference, over people); ~ instead of -> where the "
-    "interval holds 0, so that SR may change nothing"
+    "interval holds 0, or there is none, so that SR may change nothing"
 )
 
 
@@ -76,6 +78,7 @@ def write_results(folder, results, problems):
     write_csv(folder / "results.csv", flat_rows(rows, results.people))
     write_csv(folder / "differences.csv", difference_rows(changes))
     write_csv(folder / "cmc.csv", rank_rows(results.outcomes))
+    write_scores(folder / "scores.csv", results)
     text = tables_text(results.conditions, rows, changes, results.by_group, problems)
     with whole(folder / "results.md") as unfinished:
         unfinished.write_text(text, encoding="utf-8", errors="backslashreplace")
@@ -91,6 +94,18 @@ def write_csv(path, rows):
         writer.writeheader()
         for row in rows:
             writer.writerow({name: "" if _is_nan(value) else value for name, value in row.items()})
+
+
+def write_scores(path, results):
+    """Write the score of every pair, see `tables.score_rows`; without pairs, remove the file."""
+    if results.pairs is None:
+        path.unlink(missing_ok=True)
+        return
+    utf8 = {"encoding": "utf-8", "errors": "backslashreplace"}  # names may be no text
+    with whole(path) as unfinished, open(unfinished, "w", newline="", **utf8) as file:
+        writer = csv.writer(file)
+        writer.writerow(score_columns(results))
+        writer.writerows(score_rows(results))
 
 
 def tables_text(conditions, rows, changes, by_group, problems):
@@ -182,7 +197,7 @@ def _cell(bicubic, sr, low, high, digits):
     if bicubic == sr and bicubic in (TOO_FEW, UNKNOWN):
         return sr
     if _is_nan(low):
-        return f"{bicubic} -> {sr}"
+        return f"{bicubic} ~ {sr}"
     arrow = "->" if is_certain(low, high) else "~"
     return f"{bicubic} {arrow} {sr} ({low:+.{digits}f} to {high:+.{digits}f})"
 

@@ -2,7 +2,7 @@
 
 from data import Degradation, to_faces, to_pixels
 from metrics import at_size
-from trained_networks import super_resolution
+from trained_networks import options_of, super_resolution
 
 
 class Restorer:
@@ -19,14 +19,10 @@ class Restorer:
         Args:
             network: `keras.Model` from lr_faces to sr_faces.
             low_resolutions: (height, width) pairs in pixels that are measured.
-            training: constants of the network's training; earlier ones lack some.
+            training: constants of the network's training.
         """
         self.degradation = Degradation(
-            training["IMAGE_SIZE"],
-            low_resolutions,
-            training["ANTIALIAS"],
-            training.get("EIGHT_BITS", False),
-            training.get("CONSISTENT", False),
+            training["IMAGE_SIZE"], low_resolutions, **options_of(training)
         )
         self.super_resolve = super_resolution(network, self.degradation.correct)
 

@@ -23,6 +23,8 @@ class Results:
         people: `People` that the faces show.
         pairs: `Pairs`, or None.
         pair_weights: see `People.of_pairs`; None without pairs.
+        images: (names of the faces that `Pairs.first` points to, those of `Pairs.second`), see
+            `faces.names_below`; not used without pairs.
         by_group: see `groups.group_rows`.
         draw_worst: function that draws into a path the pairs that SR spoils, or None.
     """
@@ -32,6 +34,7 @@ class Results:
     people: People
     pairs: Pairs | None
     pair_weights: np.ndarray | None
+    images: tuple = ((), ())
     by_group: list = ()
     draw_worst: callable = None
 
@@ -147,6 +150,31 @@ def rank_rows(outcomes):
         within = range(1, int(min(MOST_RANKS, most)) + 1)
         rows.append(row | {f"rank_{k}": known_mean(recognised(ranks, k)) for k in within})
     return rows
+
+
+def score_columns(results):
+    """Return the names of what `score_rows` yields: a score for each protocol that was measured."""
+    protocols = dict.fromkeys(name for o in results.outcomes.values() for name in o.judgements)
+    pair = "image_a", "image_b", "same", "fold"
+    scores = (f"{protocol} score" for protocol in protocols)
+    return ["recogniser", "low_resolution", "method", *pair, *scores]
+
+
+def score_rows(results):
+    """Yield the rows of a CSV file: every pair in every version under every recogniser.
+
+    Pairs of the same images in two evaluations are the same pairs, so that two networks can be
+    compared on them. `image_a` is the gallery's picture and `image_b` the probe's, paths below
+    their folder; `same` is 1 or 0; a score is the cosine of the two embeddings.
+    """
+    pairs, (firsts, seconds) = results.pairs, results.images
+    for (recogniser, key), outcome in results.outcomes.items():
+        version = recogniser, *size_and_method(key)
+        scores = [judgement.scores for judgement in outcome.judgements.values()]
+        pair = pairs.first, pairs.second, pairs.same, pairs.folds
+        for first, second, same, fold, *of_pair in zip(*pair, *scores, strict=True):
+            images = firsts[first], seconds[second]
+            yield *version, *images, int(same), fold, *(f"{score:.6f}" for score in of_pair)
 
 
 def size_and_method(key):

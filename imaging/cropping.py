@@ -130,6 +130,13 @@ def cut_out(photograph, square):
     return rows.take(left + steps, axis=1, mode="clip")
 
 
+def squared(picture):
+    """Return a picture padded to a square by repeating its edges, the picture in the middle."""
+    height, width = picture.shape[:2]
+    side = max(height, width)
+    return cut_out(picture, (-((side - height) // 2), -((side - width) // 2), side))
+
+
 def put_back(photograph, square, face):
     """Lay a face over its square of a photograph, fading at its border.
 

@@ -6,7 +6,7 @@ import functools
 import numpy as np
 from PIL import Image, UnidentifiedImageError
 
-from data import LOW_RESOLUTIONS, to_faces
+from data import LOW_RESOLUTIONS, to_faces, to_pixels
 from errors import Mistake, shown
 from imaging.cropping import cut_out, main_face
 from imaging.detection import LONGEST_SIDE
@@ -143,10 +143,12 @@ class Demonstration:
         original = crop_and_resize(face, self._super_resolve.size)
         if face.shape[0] != face.shape[1]:
             notes += ("Faces are square: this is the middle of the picture.",)
-        small = bring_to(original, resolution)
-        hr_faces, sizes = to_faces(original[None]), np.int32([resolution])
-        lr_faces = self._super_resolve.degradation(hr_faces, sizes)
-        sr_faces = self._super_resolve.restore(lr_faces, sizes)
+        hr_faces = to_faces(original[None])
+        lr_faces, sr_faces = self._super_resolve([original], resolution)
+        height, width = resolution
+        degradation = self._super_resolve.degradation([resolution])
+        reduced = degradation.reduce(hr_faces, np.int32([resolution]))
+        small = to_pixels(reduced[0, :height, :width]).numpy()
         hr, *others = (self._embed(faces) for faces in (hr_faces, lr_faces, sr_faces))
         return Versions(
             small,

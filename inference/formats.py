@@ -30,7 +30,7 @@ class Export:
         file: name of the file or folder.
         precision: "float32" or "float16", of the weights.
         packages: what must be installed.
-        write: function of (network, path).
+        write: function of (network, path, options of `data.Degradation` that it was trained with).
         run: function of (path, float32 lr_faces) that returns float32 sr_faces.
     """
 
@@ -67,7 +67,7 @@ class Differs(Exception):
 # --- Writing and running ---------------------------------------------------------------------
 
 
-def write_keras(network, path):
+def write_keras(network, path, options):
     """Write a `.keras` file."""
     network.save(path)
 
@@ -78,7 +78,7 @@ def run_keras(path, lr_faces):
     return network(lr_faces, training=False).numpy()
 
 
-def write_saved_model(network, path):
+def write_saved_model(network, path, options):
     """Write a SavedModel that takes pictures as they are, or faces as the network does.
 
     The signature "serving_default" maps `images`, uint8 RGB (B, H, W, 3) of any H and W, to
@@ -86,10 +86,12 @@ def write_saved_model(network, path):
     the image says. The signature "faces" maps float32 `lr_faces` to `sr_faces` as the network does.
     """
     size = network.input_shape[1]
+    antialias = options.get("antialias", True)
+    steps = BACK_PROJECTIONS if options.get("consistent", True) else 0
 
     def correct(sr_faces, lr_faces, side):
-        for _ in range(BACK_PROJECTIONS):  # as `Degradation.correct`, without its tables
-            seen = tf.image.resize(sr_faces, (side, side), "bicubic", antialias=True)
+        for _ in range(steps):  # as `Degradation.correct`, without its tables
+            seen = tf.image.resize(sr_faces, (side, side), "bicubic", antialias=antialias)
             sr_faces += lr_faces - tf.image.resize(seen, (size, size), "bicubic", antialias=True)
         return sr_faces
 
@@ -131,10 +133,10 @@ def _plain(folder):
         yield link
 
 
-def write_tflite(network, path, precision):
+def write_tflite(network, path, options, precision):
     """Write a TFLite file with weights of a precision; it computes in float32."""
     with tempfile.TemporaryDirectory() as folder:
-        write_saved_model(network, Path(folder))
+        write_saved_model(network, Path(folder), options)
         converter = tf.lite.TFLiteConverter.from_saved_model(folder, signature_keys=["faces"])
         if precision == "float16":
             converter.optimizations = [tf.lite.Optimize.DEFAULT]
@@ -152,7 +154,7 @@ def run_tflite(path, lr_faces):
     return np.concatenate(faces)
 
 
-def write_onnx(network, path):
+def write_onnx(network, path, options):
     """Write an ONNX file."""
     import onnx
 
@@ -198,12 +200,13 @@ def comparison_faces(size):
     return np.stack([degrade(face, low_resolution) for face, low_resolution in pairs])
 
 
-def write_compared(export, network, folder, lr_faces, sr_faces):
+def write_compared(export, network, options, folder, lr_faces, sr_faces):
     """Write one format, load it back, compare it, and keep it if it agrees.
 
     Args:
         export: `Export`.
         network: `keras.Model`.
+        options: of `data.Degradation`, that it was trained with.
         folder: `Path` of an existing folder; an earlier export in it is replaced.
         lr_faces: float32 faces to compare on.
         sr_faces: what Keras makes of them.
@@ -215,7 +218,7 @@ def write_compared(export, network, folder, lr_faces, sr_faces):
         Differs: it is above the limit; nothing is kept, an earlier export stays.
     """
     with whole(folder / export.file) as unfinished:
-        export.write(network, unfinished)
+        export.write(network, unfinished, options)
         difference = float(np.abs(export.run(unfinished, lr_faces) - sr_faces).max())
         if not difference <= export.limit:  # so if it is NaN
             raise Differs(difference)

@@ -71,23 +71,17 @@ def undo_enlargement(pixels):
 
 
 def bring_to(pixels, resolution):
-    """Bring a picture to the resolution that it is to be taken for.
+    """Bring a picture to the resolution that it came from.
 
     Args:
         pixels: uint8 RGB (H, W, 3).
-        resolution: "auto" undoes an enlargement that is found, "own" leaves the picture as it is,
-            and (height, width) reduces what is larger.
+        resolution: "auto" undoes an enlargement that is found; "own" leaves the picture as it is,
+            and so does (height, width), to which `SuperResolver` reduces it.
 
     Returns:
         uint8 RGB (h, w, 3).
     """
-    if resolution == OWN:
-        return pixels
-    if resolution == AUTO:
-        return undo_enlargement(pixels)
-    height, width = np.minimum(resolution, pixels.shape[:2])
-    reduced = Image.fromarray(pixels).resize((int(width), int(height)), Image.Resampling.BICUBIC)
-    return np.asarray(reduced)
+    return undo_enlargement(pixels) if resolution == AUTO else pixels
 
 
 def parse_resolution(text):

@@ -13,7 +13,7 @@ from files import whole
 from imaging.cropping import cut_out, put_back
 from imaging.pictures import read_pixels, read_reduced
 from inference.plan import earlier_faces
-from inference.resolution import OWN, bring_to
+from inference.resolution import AUTO, OWN, bring_to
 from inference.super_resolver import cut_pixels
 
 READ_SIZE = 4  # larger pictures are reduced to this many times the network's size on reading
@@ -28,7 +28,8 @@ class Face:
         picture: uint8 RGB (H, W, 3) as it came.
         bicubic: uint8 RGB of the network's size, enlarged.
         sr: uint8 RGB of the same shape, super-resolved.
-        resolution: (height, width) that the picture was taken for, see `resolution.bring_to`.
+        resolution: (height, width) that the picture was taken for, see `resolution.bring_to` and
+            `SuperResolver.taken_for`.
         similarity: identity similarity of bicubic and sr in [-1, 1], NaN if not measured.
     """
 
@@ -40,7 +41,7 @@ class Face:
 
     @property
     def was_enlarged(self):
-        """Whether the picture was taken for the enlargement of a smaller one."""
+        """Whether the picture was taken for another than it is."""
         return self.resolution != self.picture.shape[:2]
 
     @property
@@ -167,7 +168,8 @@ class Restoration:
         if not pictures:
             return []
         taken = [bring_to(picture, self._resolution) for picture in pictures]
-        lr_faces, sr_faces = self._super_resolve(taken)
+        reduced_to = None if self._resolution in (AUTO, OWN) else self._resolution
+        lr_faces, sr_faces = self._super_resolve(taken, reduced_to)
         similarities = [float("nan")] * len(pictures)
         if self._embed:
             embeddings = [self._embed(tf.constant(faces)) for faces in (lr_faces, sr_faces)]
@@ -177,7 +179,7 @@ class Restoration:
                 picture,
                 cut_pixels(lr_face, small),
                 cut_pixels(sr_face, small),
-                small.shape[:2],
+                self._super_resolve.taken_for(small, reduced_to),
                 float(value),
             )
             for picture, small, lr_face, sr_face, value in zip(

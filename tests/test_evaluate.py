@@ -1,11 +1,13 @@
 import csv
 import json
+import os
 import re
 import shutil
 
 import pytest
 from PIL import Image
 from project import assert_one_line
+from sklearn.metrics import roc_auc_score
 
 import evaluate
 from errors import Mistake
@@ -23,8 +25,8 @@ def test_a_tilde_in_any_path_is_the_home_of_the_user(monkeypatch, tmp_path):
     assert first == second["path"] == str(tmp_path / "x")
 
 
-def read_results(project):
-    with open(project.output / "evaluation" / "results.csv", newline="") as file:
+def read_results(project, name="results.csv"):
+    with open(project.output / "evaluation" / name, newline="") as file:
         return list(csv.DictReader(file))
 
 
@@ -63,6 +65,13 @@ def test_a_finished_training_is_measured_beside_bicubic_and_hr(continued):
     assert hr["HR-LR auc"] == hr["LR-LR auc"]
     assert float(rows[1]["HR-LR auc"]) < float(fine["HR-LR auc"]) < float(hr["HR-LR auc"])
     assert float(rows[1]["psnr"]) < float(fine["psnr"])
+    scores = read_results(continued, "scores.csv")
+    assert {row["image_a"].partition("/")[0] for row in scores} <= set(os.listdir(continued.faces))
+    of_hr = [row for row in scores if row["method"] == "HR"]
+    assert len(scores) == 5 * len(of_hr)
+    same = [int(row["same"]) for row in of_hr]
+    auc = 100 * roc_auc_score(same, [float(row["HR-LR score"]) for row in of_hr])
+    assert auc == pytest.approx(float(hr["HR-LR auc"]), abs=0.01)
 
 
 MISTAKES = {
@@ -72,6 +81,16 @@ MISTAKES = {
     "outside fold 0 the pairs are not of both kinds": {"PAIRS": "one_fold.csv"},
     "SIZES must be below the faces' 128x128": {"SIZES": ((16, 16), (128, 128))},
 }
+
+
+def test_people_held_out_whom_the_first_training_had_are_said(continued):
+    path = continued.output / "people.json"
+    known = json.loads(path.read_text())  # as of a training that began from another's network
+    known["people"] |= {folder.name: None for folder in continued.faces.iterdir()}
+    path.write_text(json.dumps(known))
+    _, out, err = continued.run("evaluate.py", UNSEEN_RECOGNISERS=(), GROUPS="none.csv")
+    assert "none.csv" in err  # read when people have been compared
+    assert "trained on people called as 1 of the people measured here" in out
 
 
 def test_bad_input_is_named_in_one_line(continued):
@@ -104,6 +123,7 @@ def test_faces_without_people_faces_not_here_and_faces_that_came_small(continued
     (continued.output / "config.json").write_text(json.dumps(config))
     common = {"SIZES": [(16, 12)], "UNSEEN_RECOGNISERS": ()}
     native = {"PROBE_DIR": str(small), "GALLERY_DIR": str(copied)}
+    native |= {"FACES": 3, "CENTRAL_CROP": 14, "QUALITY": ("lpips",)}
     outputs = []
     for faces in ({"FACES_DIR": str(flat)}, {"FACES_DIR": str(copied)}, native):
         code, out, err = continued.run("evaluate.py", **faces, **common)
@@ -112,18 +132,21 @@ def test_faces_without_people_faces_not_here_and_faces_that_came_small(continued
     of_flat, of_copied, of_native = outputs
     assert "Problem  no verification: all 4 faces are of one identity" in of_flat
     assert "| low resolution | similarity | 5th percentile |\n" in of_flat
-    assert "draws of 4 faces, as people are not known" in of_flat
+    assert "no intervals, which take 5 faces, as people are not known: here are 4" in of_flat
     assert "PSNR" in of_flat
     assert "accuracy" not in of_flat
     assert "Problem  the network was trained on 3 of the people measured here" in of_copied
     assert "pairs could be drawn" in of_copied
     assert "12 probes" not in of_native
-    assert "16 probes of 4 people, 12 to 15 pixels high" in of_native
+    assert "16 probes of 4 people, 12 to 14 pixels high" in of_native
+    assert "* no lpips, which compares with HR faces" in of_native
+    assert "* of pictures of more than 14x14 pixels, the middle of that size" in of_native
     assert re.search(r"\| native \| [0-9.]+ (~|->) [0-9.]+", of_native)
     assert "| as it is | " in of_native
     assert "PSNR" not in of_native
-    told = continued.run("evaluate.py", PROBE_DIR=str(small))
-    assert_one_line(told, "evaluate.py: PROBE_DIR needs GALLERY_DIR", "evaluate.py")
+    for one in ({"PROBE_DIR": str(small)}, {"GALLERY_DIR": str(small)}):
+        told = continued.run("evaluate.py", **one)
+        assert_one_line(told, "evaluate.py: PROBE_DIR and GALLERY_DIR", "evaluate.py")
     message = "the faces that the training held out were in /gone, which is not here"
     assert_one_line(continued.run("evaluate.py"), message, "evaluate.py")
     (continued.output / "people.json").unlink()

@@ -5,6 +5,7 @@
 
 import hardware  # noqa: F401  # before TensorFlow
 
+from trained_networks.degrading import degradation_options, options_of
 from trained_networks.finding import (
     PRETRAINED,
     add_model_option,
@@ -27,11 +28,13 @@ __all__ = [
     "PRETRAINED",
     "RUNS",
     "add_model_option",
+    "degradation_options",
     "evaluation_folder",
     "find_run",
     "load_network",
     "newest_network",
     "names_of",
+    "options_of",
     "people_of",
     "picture_mark",
     "read_config",

@@ -10,6 +10,7 @@ from errors import expanded
 from facenet import FaceNet
 from imaging.lists import find_faces, load_faces
 from metrics import in_batches, known_mean, measure, similarity
+from trained_networks.degrading import options_of
 from trained_networks.loading import super_resolution
 
 
@@ -31,8 +32,7 @@ def cost_table(network, packed, constants, folders, count):
         Mistake: a folder has no faces.
     """
     sizes = [tuple(size) for size in constants["LOW_RESOLUTIONS"]]
-    options = [constants[name] for name in ("ANTIALIAS", "EIGHT_BITS", "CONSISTENT")]
-    degradation = Degradation(constants["IMAGE_SIZE"], sizes, *options)
+    degradation = Degradation(constants["IMAGE_SIZE"], sizes, **options_of(constants))
     methods = {
         name: super_resolution(unet, degradation.correct)
         for name, unet in (("before", network), ("after", packed))

@@ -7,13 +7,21 @@ import sys
 import keras
 import numpy as np
 import pytest
+from networks import keep_facenet, kept_facenet, narrow_unet
 from project import ROOT
 
 import losses
+from benchmarks import on_jax
 from benchmarks.on_jax import EMBEDDING_PARTS
 from data import LOW_RESOLUTIONS, Degradation, to_faces
+from evaluation.faces import choose_sizes, tell_people_trained_on
+from evaluation.recognisers import find_recognisers
+from evaluation.report import Problems
+from evaluation.restoring import Restorer
 from facenet import FaceNet
+from imaging.lists import find_faces
 from model import build_unet, start_from_input
+from trained_networks import degradation_options, find_run, load_network
 
 PROGRAM = """
 import sys, json, numpy as np, jax
@@ -28,6 +36,25 @@ state, values = program(trainer.state, weights_of(facenet), batch["hr"], batch["
 moved = float(abs(np.array(state[0][0]) - before).max())
 print(json.dumps([*map(float, values), moved]))
 """
+
+
+def test_a_network_of_jax_can_be_evaluated_and_used(tmp_path, monkeypatch, face_folder):
+    path, faces = tmp_path / "network.npz", find_faces(face_folder)
+    unet = narrow_unet(monkeypatch)
+    on_jax.write(path, unet, kept_facenet(), faces)
+    run, network, training, recipe = find_run(path)
+    assert (run, network) == (path, path)
+    keep_facenet(monkeypatch)
+    (judge,) = find_recognisers(training, recipe, [], (0.15, 0.2, 0.85, 0.9))
+    assert judge.name == "FaceNet of the loss"
+    Restorer(load_network(path), choose_sizes(None, training), training)
+    assert degradation_options(path) == {"antialias": True, "eight_bits": True, "consistent": True}
+    assert (recipe["PIXEL_STEPS"], recipe["EMBEDDING_WEIGHT"]) == (18_030, 0.06)
+    problems, people = Problems(), {path: path.parent for path in faces}
+    tell_people_trained_on(people, run, training, recipe, problems)
+    count = len(set(people.values()))
+    assert problems == [f"the network was trained on {count} of the people measured here"]
+    assert str(tmp_path) not in path.with_suffix(".json").read_text()
 
 
 @pytest.mark.skipif(importlib.util.find_spec("jax") is None, reason="needs jax")

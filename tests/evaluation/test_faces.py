@@ -134,6 +134,15 @@ def test_the_middle_of_wide_pictures_can_be_cut_out():
     np.testing.assert_array_equal(faces.pixels[0], read_pixels(path)[48:144, 48:144])
 
 
+def test_of_many_missing_pictures_a_few_are_named(tmp_path):
+    problems = Problems()
+    paths = [tmp_path / f"{i}.jpg" for i in range(8)]
+    with pytest.raises(Mistake, match=r"none of 8 faces could be read: .*0\.jpg"):
+        load_faces(paths, 16, None, problems)
+    assert [line.partition(".jpg")[0][-1] for line in problems[:5]] == list("01234")
+    assert problems[5:] == ["3 more pictures cannot be read"]
+
+
 def test_what_is_passed_over_is_said(face_folder, capsys):
     assert len(list_faces(face_folder)) == 16
     assert capsys.readouterr().out == ""

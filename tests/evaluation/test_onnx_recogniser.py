@@ -156,6 +156,11 @@ def test_flipped_inputs_are_averaged(tmp_path):
         (["N", 3, 112, 112], {}, {"channels": "RBG"}, "channels must be .*, not 'RBG'"),
         (["N", 3, 112, 112], {}, {"mean": "127"}, "mean must be a number, or three"),
         (["N", 3, 112, 112], {}, {"face": (0, 0, 1)}, "face must be"),
+        (["N", 3, 112, 112], {}, {"face": (0.9, 0.2, 0.1, 0.9)}, "face must be"),
+        (["N", 3, 112, 112], {}, {"face": (0.1, 0.1, 0.101, 0.9)}, "face must be"),
+        (["N", 3, "h", "w"], {}, {"size": 112.0}, r"size must be pixels, .*, not 112\.0"),
+        (["N", 3, "h", "w"], {}, {"size": True}, "size must be pixels"),
+        (["N", 3, "h", "w"], {}, {"size": (112,)}, "size must be pixels"),
         (["N", 3, 112, 112], {}, {"output": "gone"}, "no vector per face"),
     ],
 )

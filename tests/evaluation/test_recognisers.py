@@ -7,7 +7,7 @@ from project import SAMPLES
 
 from errors import Mistake
 from evaluation import dlib_recogniser
-from evaluation.recognisers import find_recognisers
+from evaluation.recognisers import find_recognisers, shared_teachers
 from facenet import EMBEDDED_WEIGHTS
 from imaging.lists import find_faces, load_faces
 
@@ -48,6 +48,20 @@ def test_unseen_recognisers_that_cannot_be_are_named(facenet, tmp_path):
         with pytest.raises(Mistake, match=f"UNSEEN_RECOGNISERS: .*{message}") as error:
             find_recognisers(training, recipe, [spec], BOX)
         assert "\n" not in str(error.value)
+
+
+def test_judges_that_taught_the_facenet_of_the_loss_are_named():
+    (line,) = shared_teachers(
+        {"FACENET_WEIGHTS": f"/moved/{EMBEDDED_WEIGHTS.name}"}, ["loss", "dlib"]
+    )
+    assert line.startswith("dlib and FaceRes taught the embedded FaceNet of the loss")
+    for weights, weight, judges in (
+        ("facenet_keras.h5", 0.02, ["loss", "dlib"]),
+        (EMBEDDED_WEIGHTS, 0.0, ["loss", "dlib"]),  # pixels alone
+        (EMBEDDED_WEIGHTS, 0.02, ["loss"]),
+    ):
+        training = {"FACENET_WEIGHTS": weights, "EMBEDDING_WEIGHT": weight}
+        assert shared_teachers(training, judges) == []
 
 
 def test_flipped_faces_have_the_same_embedding(facenet, sample_faces):

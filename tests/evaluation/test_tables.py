@@ -1,10 +1,14 @@
 import csv
+import dataclasses
+from pathlib import Path
 
 import numpy as np
 import pytest
 
+from evaluation.faces import names_below
 from evaluation.intervals import People
 from evaluation.measuring import Outcome
+from evaluation.pairs import Pairs
 from evaluation.report import Problems, write_results
 from evaluation.tables import Results, differences, rank_rows, table_rows
 from metrics import BICUBIC, HR, SR
@@ -52,6 +56,52 @@ def test_differences_within_their_interval_are_shown_as_such(tmp_path):
         rows = list(csv.DictReader(file))
     assert float(rows[2]["similarity_low"]) < 0.52 < float(rows[2]["similarity_high"])
     assert not (tmp_path / "cmc.png").exists()
+
+
+def test_nothing_of_few_people_is_beyond_chance(tmp_path):
+    gain = np.repeat([0.3, 0.2, 0.4, 0.1], 2)
+    text = write_results(
+        tmp_path, results(np.zeros(8), gain, np.repeat(list("abcd"), 2)), Problems()
+    )
+    assert "| 0.000 ~ 0.250 |" in text
+    with open(tmp_path / "differences.csv", newline="") as file:
+        row = next(csv.DictReader(file))
+    assert (row["low"], row["high"], row["beyond_chance"]) == ("", "", "False")
+
+
+def test_the_score_of_every_pair_is_written(tmp_path):
+    same = np.array([True, False] * 2)
+    pairs = Pairs(np.array([0, 0, 2, 2]), np.array([1, 2, 3, 1]), same, np.array([0, 0, 1, 1]))
+    scores = np.array([0.9, 0.25, 0.8, -1 / 3])
+    found = results(np.zeros(4), np.zeros(4), list("aabb"))
+    for outcome in found.outcomes.values():
+        outcome.judgements["HR-LR"] = pairs.judge(scores)
+    weights = found.people.of_pairs(pairs)
+    images = ["a/1.png", "a/2,\udce9.png"], ["b/1.png", "b/2.png"]
+    found = dataclasses.replace(
+        found, pairs=pairs, pair_weights=weights, images=(sum(images, []),) * 2
+    )
+    write_results(tmp_path, found, Problems())
+    with open(tmp_path / "scores.csv", newline="") as file:
+        rows = list(csv.reader(file))
+    assert rows[0] == [
+        *("recogniser", "low_resolution", "method"),
+        *("image_a", "image_b", "same", "fold", "HR-LR score"),
+    ]
+    assert [row[:3] for row in rows[1::4]] == [
+        ["r", "", HR],
+        ["r", "8x8", BICUBIC],
+        ["r", "8x8", SR],
+    ]
+    assert rows[9] == ["r", "8x8", SR, "a/1.png", "a/2,\\udce9.png", "1", "0", "0.900000"]
+    assert rows[12] == ["r", "8x8", SR, "b/1.png", "a/2,\\udce9.png", "0", "1", "-0.333333"]
+    write_results(tmp_path, results(np.zeros(4), np.zeros(4), list("aabb")), Problems())
+    assert not (tmp_path / "scores.csv").exists()  # none of an earlier evaluation
+
+
+def test_pictures_are_called_as_below_their_folder():
+    paths = [Path("/data/faces/a/1.png"), Path("/elsewhere/lfw/b/2.png")]
+    assert names_below("/data/faces", paths) == ["a/1.png", "b/2.png"]
 
 
 def test_the_cmc_by_hand(tmp_path):

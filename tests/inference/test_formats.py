@@ -1,4 +1,5 @@
 import importlib.util
+import json
 import os
 import re
 import subprocess
@@ -8,10 +9,12 @@ from pathlib import Path
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 from exporting import Work
 from project import ROOT
+from restoring import identity_network
 
-from data import LOW_RESOLUTIONS, Degradation
+from data import LOW_RESOLUTIONS, Degradation, to_pixels
 from inference.formats import EXPORTS, comparison_faces
 from inference.super_resolver import SuperResolver
 from trained_networks import load_network
@@ -76,6 +79,22 @@ def test_a_saved_model_takes_raw_pictures_without_our_code(work):
         expected = np.round((super_resolve(list(batch))[1] + 1.0) * 127.5)
         assert np.abs(results[name] - expected).max() <= 1  # where a half is rounded
         assert (results[name] == expected).mean() > 0.99
+
+
+@pytest.mark.parametrize("antialias", [True, False])
+@pytest.mark.parametrize("consistent", [True, False])
+def test_a_saved_model_corrects_as_the_training_did(work, antialias, consistent):
+    work.network.write_bytes(identity_network())
+    constants = {"ANTIALIAS": antialias, "CONSISTENT": consistent}
+    Path("config.json").write_text(json.dumps({"constants": constants, "recipe": {}}))
+    code, _, err = work.run("savedmodel")
+    assert code == 0, err
+    serve = tf.saved_model.load("exported/ipu_net_savedmodel").signatures["serving_default"]
+    picture = np.random.default_rng(0).integers(0, 256, (16, 16, 3), dtype=np.uint8)
+    found = serve(images=tf.constant(picture[None]))["sr_images"].numpy()
+    lr_faces, sr_faces = SuperResolver.of(work.network)([picture])
+    assert np.abs(found - to_pixels(sr_faces).numpy().astype(int)).max() <= 1
+    assert (found == to_pixels(lr_faces).numpy()).all() == (not consistent)
 
 
 @pytest.mark.parametrize("name", [b"run [1]", b"*? {a,b} ~ $HOME \\ %s", b"caf\xe9"])

@@ -8,6 +8,8 @@ from processes import memory
 from project import SAMPLES
 from restoring import Work
 
+from data import Degradation, degrade, to_faces, to_pixels
+from imaging.pictures import read_pixels
 from imaging.sheets import FACES_PER_SHEET
 from inference import restoration
 
@@ -177,9 +179,22 @@ def test_a_picture_that_was_enlarged_before_gives_what_the_original_gives(work):
     code, out, _ = work.run("large.png", "--resolution", "own", "--overwrite")
     assert (code, "taken for" in out) == (0, False)
     assert (work.result("large_sr.png") != work.result("small_sr.png")).any()
-    with Image.open("large.png") as image:
-        image.resize((6, 8), Image.Resampling.BICUBIC).save("reduced.png")
-    assert work.run("reduced.png", "--resolution", "own")[0] == 0
-    code, out, _ = work.run("large.png", "--resolution", "8x6", "--overwrite")
-    assert (code, "taken for" in out) == (0, False)
-    np.testing.assert_array_equal(work.result("large_sr.png"), work.result("reduced_sr.png"))
+
+
+def test_a_named_resolution_is_what_it_is_in_training(work):
+    # A square face is restored from 7 rows of 6 pixels, and stays square.
+    work.picture("square.png", (128, 128))
+    work.picture("wide.png", (100, 200), color=90)
+    work.picture("small.png", (7, 6))
+    code, out, err = work.run("square.png", "wide.png", "small.png", "--resolution", "7x6")
+    assert (code, "taken for" in out) == (0, False), err
+    hr_faces = to_faces(read_pixels("square.png")[None])
+    lr_faces = degrade(hr_faces, (7, 6))
+    sr_faces = Degradation(128, [(7, 6)]).correct(lr_faces, lr_faces, np.int32([(7, 6)]))
+    np.testing.assert_array_equal(work.result("square_sr.png"), to_pixels(sr_faces)[0])
+    # Others keep their proportions, and what has no more pixels keeps those it has.
+    sizes = [row["result_size"] for row in work.report()]
+    assert sizes == ["128x128", "64x128", "128x110"]
+    before = work.result("small_sr.png")
+    assert work.run("small.png", "--resolution", "own", "--overwrite")[0] == 0
+    np.testing.assert_array_equal(before, work.result("small_sr.png"))

@@ -1,9 +1,13 @@
+import json
+import tracemalloc
+
 import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+from restoring import identity_network
 
-from data import Degradation, degrade, to_pixels
+from data import Degradation, degrade, to_faces, to_pixels
 from inference.super_resolver import SuperResolver, enlarge, without_padding
 
 
@@ -58,6 +62,55 @@ def test_the_result_does_not_depend_on_the_batch():
     _, together = SuperResolver(network)(pictures)
     alone = [SuperResolver(network)([picture])[1][0] for picture in pictures]
     np.testing.assert_allclose(together, alone, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("constants", "options"),
+    [
+        (None, (True, True, True)),
+        ({"ANTIALIAS": True}, (True, False, False)),
+        ({"ANTIALIAS": False, "EIGHT_BITS": True, "CONSISTENT": True}, (False, True, True)),
+    ],
+)
+def test_a_network_is_used_as_it_was_trained(tmp_path, constants, options):
+    path = tmp_path / "model.keras"
+    path.write_bytes(identity_network())
+    if constants:
+        config = {"constants": constants, "recipe": {}}
+        (tmp_path / "config.json").write_text(json.dumps(config))
+    picture = np.random.default_rng(0).integers(0, 256, (128, 128, 3), dtype=np.uint8)
+    degradation, sizes = Degradation(128, [(16, 12)], *options), np.int32([(16, 12)])
+    expected = degradation(to_faces(picture[None]), sizes)
+    lr_faces, sr_faces = SuperResolver.of(path)([picture], (16, 12))
+    np.testing.assert_allclose(lr_faces, expected, atol=1e-6)
+    np.testing.assert_allclose(sr_faces, degradation.correct(expected, expected, sizes), atol=1e-5)
+    assert (np.abs(sr_faces - lr_faces).max() > 0.01) == options[2]
+
+
+def test_larger_pictures_are_reduced_to_a_resolution_in_the_square_around_them():
+    network = keras.Sequential([keras.Input((128, 128, 3)), keras.layers.Activation("linear")])
+    tall = np.random.default_rng(0).integers(0, 256, (128, 64, 3), dtype=np.uint8)
+    square = np.concatenate([tall[:, :1].repeat(32, 1), tall, tall[:, -1:].repeat(32, 1)], 1)
+    super_resolve = SuperResolver(network)
+    for picture in (square, tall):
+        (lr_face,), _ = super_resolve([picture], (16, 12))
+        np.testing.assert_allclose(lr_face, degrade(to_faces(square), (16, 12)), atol=1e-6)
+    for shape, low, expected in (
+        ((16, 12), (16, 12), (16, 12)),  # its own
+        ((12, 16), (16, 12), (16, 12)),
+        ((9, 14), (20, 13), (14, 13)),  # no more than the square has
+        ((300, 400), (200, 100), (128, 100)),
+    ):
+        assert super_resolve.taken_for(np.zeros((*shape, 3)), low) == expected
+
+
+def test_only_the_sizes_that_come_take_memory():
+    network = keras.Sequential([keras.Input((256, 256, 3)), keras.layers.Activation("linear")])
+    tracemalloc.start()
+    SuperResolver(network)([np.zeros((9, 9, 3), np.uint8)])
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 50e6  # matrices of 256 sizes are 200 MB
 
 
 def test_each_picture_is_corrected_at_the_resolution_of_its_padded_square():
