@@ -34,6 +34,8 @@ ENVIRONMENT = {
     "TF_ENABLE_ONEDNN_OPTS",
     "CUDA_VISIBLE_DEVICES",
     "XDG_CACHE_HOME",
+    "ONEDNN_MAX_CPU_ISA",
+    "XLA_FLAGS",
 }
 SUFFIXES = {".py", ".md", ".txt", ".csv", ".json", ".png", ".jpg", ".npz", ".toml"}
 
