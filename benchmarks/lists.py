@@ -1,9 +1,9 @@
 """Measure lists and batches at the size of VGGFace2: `python -m benchmarks.lists` (Linux).
 
 Makes a folder of FILES hard links to some small pictures, then, each in a process of its own:
-the first listing, a later start up to its first batch, the rate of the input pipeline and where
-its time goes, and for comparison the ways that suggest themselves: listing at every start, and
-shuffling decoded faces in a buffer. Prints one table and removes the folder.
+the first listing, a later start up to its first batch and the rate of the input pipeline, and for
+comparison the ways that suggest themselves: listing at every start, and shuffling decoded faces in
+a buffer. Prints one table and removes the folder.
 """
 
 import hardware  # noqa: F401  it sets what TensorFlow reads at its import
@@ -86,20 +86,19 @@ def naive(tree):
     """List with pathlib, then decode and shuffle what is decoded."""
     import tensorflow as tf
 
-    from data import LOW_RESOLUTIONS, degrade, to_faces
+    from data import LOW_RESOLUTIONS
 
-    def face_pair(path):
+    def face(path):
         pixels = tf.io.decode_jpeg(tf.io.read_file(path), channels=3)
-        hr_face = tf.image.resize(to_faces(pixels), (128, 128))
-        sizes = tf.constant(LOW_RESOLUTIONS)
-        size = sizes[tf.random.uniform((), 0, len(LOW_RESOLUTIONS), tf.int32)]
-        return degrade(hr_face, size), hr_face, path
+        resized = tf.image.resize(pixels, (128, 128))
+        size = tf.random.uniform((), 0, len(LOW_RESOLUTIONS), tf.int32)
+        return tf.cast(resized, tf.uint8), tf.gather(LOW_RESOLUTIONS, size), path
 
     started = time.perf_counter()
     paths = sorted(path for path in tree.rglob("*") if path.suffix == ".jpg" and path.is_file())
     listed = time.perf_counter()
     faces = tf.data.Dataset.from_tensor_slices([str(path) for path in paths])
-    faces = faces.map(face_pair, num_parallel_calls=tf.data.AUTOTUNE).shuffle(SHUFFLE_BUFFER)
+    faces = faces.map(face, num_parallel_calls=tf.data.AUTOTUNE).shuffle(SHUFFLE_BUFFER)
     batches = iter(faces.repeat().batch(BATCH_SIZE).prefetch(tf.data.AUTOTUNE))
     people = {Path(path.decode()).parent for path in next(batches)[2].numpy()}
     figures = {"list": listed - started, "first batch": time.perf_counter() - started}
@@ -120,35 +119,6 @@ def rate(batches):
     }
 
 
-def profile(tree):
-    """Return seconds of processor per 1,000 images of each stage, on one thread."""
-    import numpy as np
-    import tensorflow as tf
-
-    from data import LOW_RESOLUTIONS, degrade, to_faces
-    from imaging.pictures import crop_and_resize, read_pixels
-
-    tf.config.threading.set_intra_op_parallelism_threads(1)
-    paths = [path for _, path in zip(range(500), tree.rglob("*.jpg"), strict=False)]
-    rng = np.random.default_rng(0)
-    sizes = [tf.constant(LOW_RESOLUTIONS[i % len(LOW_RESOLUTIONS)]) for i in range(len(paths))]
-    compiled = tf.function(lambda pixels, size: degrade(to_faces(pixels), size))
-    compiled(np.zeros((128, 128, 3), np.uint8), sizes[0])
-    figures, results = {}, paths
-    for name, stage in (
-        ("read and decode", lambda path, size: read_pixels(path)),
-        (
-            "cut, mirror, resize",
-            lambda pixels, size: crop_and_resize(pixels, 128, rng.random(4), 0.92, True),
-        ),
-        ("normalise, reduce, enlarge", compiled),
-    ):
-        started = time.process_time()
-        results = [stage(item, size) for item, size in zip(results, sizes, strict=True)]
-        figures[name] = (time.process_time() - started) / len(paths) * 1000
-    return figures
-
-
 def main():
     """Measure and print."""
     if not any(Path(FACES_DIR).rglob("*.jpg")):
@@ -164,7 +134,6 @@ def main():
         for name, way in ways.items():
             table[name] = alone(with_tensorflow, way, folder / "tree")
             print(f"{name}: {table[name]}", flush=True)
-        stages = alone(profile, folder / "tree")
         print(f"\n| | {' | '.join(table)} |\n|---{'|---' * len(table)}|")
         for title, key, form in (
             ("list of files (s)", "list", "{:.1f}"),
@@ -176,9 +145,6 @@ def main():
         ):
             cells = (form.format(figures[key]) for figures in table.values())
             print(f"| {title} | {' | '.join(cells)} |")
-        print("\nProcessor per 1,000 images (s), one thread:")
-        for name, seconds in stages.items():
-            print(f"  {name}: {seconds:.2f}")
         print(f"Removing {folder}", flush=True)
 
 
