@@ -227,13 +227,19 @@ def test_missing_scores_are_named(tmp_path):
 
 
 ROW = "r,8x8,SR,a/1.png,a/2.png,1,0,0.5\n"
+
+
+def block(text):
+    return text.partition("\n")[2]
+
+
 DAMAGES = {
     "its first line names other columns": lambda text: text.replace("image_a", "image"),
     "first line names": lambda text: "",
     "it has no pairs": lambda text: text.partition("\n")[0],
     "before line 17 is not recogniser": lambda text: text[:-6],
     "not of the same pairs": lambda text: text + ROW.replace("8x8", "9x9"),
-    "each of them once": lambda text: text + ROW.replace("8x8", "") + text.partition("\n")[2],
+    "each of them once": lambda text: text + block(text).replace("8x8", "9x9") + block(text),
     "could not convert string to float: 'high'": lambda text: text.replace("0.5", "high"),
     "a score is no number": lambda text: text.replace("0.5", "nan"),
     "not 'yes' and '0'": lambda text: text.replace(",1,0,", ",yes,0,"),
