@@ -162,7 +162,8 @@ def tell(main, hint="", code=1):
         hint: added to errors of the operating system, such as the path that is written to.
         code: exit code of a `Mistake`; 2 is said as `argparse` says it.
     """
-    name = Path(sys.argv[0]).name
+    script = Path(sys.argv[0])
+    name = script.parent.name if script.name == "__main__.py" else script.name  # of `python -m`
     with lasting_output():
         try:
             sys.exit(main())

@@ -1,1 +1,1 @@
-"""How well faces are recognised: what only `evaluate.py` needs."""
+"""How well faces are recognised: what only `evaluate.py` needs, and comparing what it wrote."""

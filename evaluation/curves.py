@@ -8,8 +8,10 @@ from matplotlib import colormaps
 from matplotlib.figure import Figure
 from sklearn.metrics import roc_curve
 
-from evaluation.measuring import HR_LR, PROTOCOLS, recognised
-from evaluation.tables import MOST_RANKS, is_certain, size_and_method
+from evaluation.intervals import is_certain
+from evaluation.measuring import recognised
+from evaluation.tables import MOST_RANKS, size_and_method
+from evaluation.verification import HR_LR, PROTOCOLS
 from files import whole
 from imaging.sheets import Card, draw_sheet
 from metrics import BICUBIC, HR, SR, known_mean

@@ -96,6 +96,11 @@ class People:
         return tuple(np.nanquantile(drawn, (tail, 1 - tail)))
 
 
+def is_certain(low, high):
+    """Whether an interval of a difference leaves out 0."""
+    return bool(low > 0 or high < 0)
+
+
 def drawn_verification(judgement, pairs, weights):
     """Return the numbers of `Verification` in every draw, {name: (D,)}, in per cent.
 

@@ -10,10 +10,10 @@ import numpy as np
 
 from console.progress import progress
 from data import to_faces
+from evaluation.verification import HR_LR, LR_LR
 from metrics import BICUBIC, HR, SR, PerFace, identification_ranks, measure, similarity
 
 FACES_AT_ONCE = 64  # faces in memory as float32, in all their versions
-PROTOCOLS = HR_LR, LR_LR = "HR-LR", "LR-LR"
 NOT_COMPARED = {"psnr": None, "ssim": None, "shift": None, "pixel": None}  # of HR faces with HR
 FROM_HR, FROM_EACH = "HR", "each version"  # where the landmarks of a face are looked for
 

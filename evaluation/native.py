@@ -9,8 +9,9 @@ import numpy as np
 from console.progress import progress
 from data import enlarge, to_faces
 from errors import Mistake
-from evaluation.measuring import FACES_AT_ONCE, HR_LR, Outcome, recognised
+from evaluation.measuring import FACES_AT_ONCE, Outcome, recognised
 from evaluation.pairs import FOLDS, Pairs
+from evaluation.verification import HR_LR
 from imaging.cropping import squared
 from imaging.opencv import cv2
 from metrics import BATCH_SIZE, BICUBIC, SR, ranks_in_gallery

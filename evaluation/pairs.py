@@ -9,7 +9,6 @@ import numpy as np
 
 from errors import Mistake
 from evaluation.verification import Verification, judge_by_folds, verify
-from metrics import similarity
 
 FOLDS = 10
 
@@ -121,6 +120,8 @@ class Pairs:
 
     def scores(self, gallery, probes):
         """Return the cosine of every pair, float (P,), from two (N, E) arrays of embeddings."""
+        from metrics import similarity  # here, as it waits for TensorFlow, and judging does not
+
         return similarity(gallery[self.first], probes[self.second])
 
     def judge(self, scores):

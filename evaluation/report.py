@@ -1,16 +1,15 @@
 """What `evaluate.py` writes: the problems met and the tables, as CSV and as Markdown."""
 
 import csv
-import math
 
 from evaluation.curves import draw_pictures
 from evaluation.groups import GROUP_HEIGHT
-from evaluation.measuring import HR_LR, LR_LR
+from evaluation.markdown import MEANINGS, VERIFICATION, cell, head, is_nan, legend, number
+from evaluation.scores import SCORES
 from evaluation.tables import (
     difference_rows,
     differences,
     flat_rows,
-    is_certain,
     rank_rows,
     score_columns,
     score_rows,
@@ -35,22 +34,6 @@ IDENTITY = (
     ("rank-1 (%)", "rank1", 1),
 )
 IDENTITY_TITLES = {"similarity": "Similarity to the HR face", "rank1": "Identification"}
-VERIFICATION = (
-    ("accuracy (%)", "accuracy", 1),
-    ("AUC (%)", "auc", 1),
-    ("TAR at FAR 1 % (%)", "tar", 1),
-    ("at FAR 0.1 % (%)", "tar_strict", 1),
-    ("EER (%)", "eer", 1),
-)
-PROTOCOLS = {
-    HR_LR: "an HR face against a low-resolution one",
-    LR_LR: "two faces of the same low resolution",
-}
-TOO_FEW, UNKNOWN = "too few pairs", "-"  # stand for a number
-LEGEND = (
-    "bicubic -> SR (95 % interval of the difference, over people); ~ instead of -> where the "
-    "interval holds 0, or there is none, so that SR may change nothing"
-)
 
 
 class Problems(list):
@@ -78,7 +61,7 @@ def write_results(folder, results, problems):
     write_csv(folder / "results.csv", flat_rows(rows, results.people))
     write_csv(folder / "differences.csv", difference_rows(changes))
     write_csv(folder / "cmc.csv", rank_rows(results.outcomes))
-    write_scores(folder / "scores.csv", results)
+    write_scores(folder / SCORES, results)
     text = tables_text(results.conditions, rows, changes, results.by_group, problems)
     with whole(folder / "results.md") as unfinished:
         unfinished.write_text(text, encoding="utf-8", errors="backslashreplace")
@@ -93,7 +76,7 @@ def write_csv(path, rows):
         writer = csv.DictWriter(file, columns)
         writer.writeheader()
         for row in rows:
-            writer.writerow({name: "" if _is_nan(value) else value for name, value in row.items()})
+            writer.writerow({name: "" if is_nan(value) else value for name, value in row.items()})
 
 
 def write_scores(path, results):
@@ -119,7 +102,7 @@ def tables_text(conditions, rows, changes, by_group, problems):
         problems: lines below the tables.
     """
     recognisers = list(dict.fromkeys(row.recogniser for row in rows))
-    parts = ["\n".join(f"* {line}" for line in [*conditions, LEGEND])]
+    parts = ["\n".join(f"* {line}" for line in [*conditions, legend(BICUBIC, SR)])]
     of_first = [row for row in rows if row.recogniser == recognisers[0]]
     if pictures := _table(of_first, PICTURE, changes):
         parts += ["## Pictures, against HR", pictures]
@@ -128,7 +111,7 @@ def tables_text(conditions, rows, changes, by_group, problems):
         known = set().union(*(row.numbers for row in own))
         titles = [title for name, title in IDENTITY_TITLES.items() if name in known]
         parts += [f"## {recogniser}", " and ".join(titles), _table(own, IDENTITY, changes)]
-        for protocol, meaning in PROTOCOLS.items():
+        for protocol, meaning in MEANINGS.items():
             columns = [(heading, f"{protocol} {name}", n) for heading, name, n in VERIFICATION]
             if table := _table(own, columns, changes):
                 parts += [f"Verification, {protocol}: {meaning}", table]
@@ -149,34 +132,34 @@ def _table(rows, columns, changes):
     columns = [column for column in columns if any(column[1] in row.numbers for row in rows)]
     if not columns:
         return ""
-    lines = _head("low resolution", columns)
+    lines = head("low resolution", columns)
     by_key = {(row.size, row.method): row for row in rows}
     for size in dict.fromkeys(row.size for row in rows if row.method == SR):
         bicubic, sr = by_key[size, BICUBIC], by_key[size, SR]
         cells = []
         for _, name, digits in columns:
-            both = [_number(row.numbers, name, digits) for row in (bicubic, sr)]
+            both = [number(row.numbers, name, digits) for row in (bicubic, sr)]
             cells.append(
-                _cell(*both, *changes[sr.recogniser, size, name][1:], digits)
+                cell(*both, *changes[sr.recogniser, size, name][1:], digits)
                 if name in sr.drawn and not name.startswith("shift")
                 else " -> ".join(both)
             )
         lines.append(f"| {size} | {' | '.join(cells)} |")
     for row in rows:
         if row.method not in (BICUBIC, SR) and any(name in row.numbers for _, name, _ in columns):
-            cells = [_number(row.numbers, name, digits) for _, name, digits in columns]
+            cells = [number(row.numbers, name, digits) for _, name, digits in columns]
             lines.append(f"| {row.method} | {' | '.join(cells)} |")
     return "\n".join(lines)
 
 
 def _group_table(rows):
     columns = [column for column in (*PICTURE, *IDENTITY) if f"{SR} {column[1]}" in rows[0]]
-    lines = _head("group | people", columns)
+    lines = head("group | people", columns)
     for row in rows:
         cells = [
-            _cell(
-                _number(row, f"{BICUBIC} {name}", digits),
-                _number(row, f"{SR} {name}", digits),
+            cell(
+                number(row, f"{BICUBIC} {name}", digits),
+                number(row, f"{SR} {name}", digits),
                 row[f"{name} low"],
                 row[f"{name} high"],
                 digits,
@@ -185,29 +168,3 @@ def _group_table(rows):
         ]
         lines.append(f"| {row['group']} | {row['people']} | {' | '.join(cells)} |")
     return "\n".join(lines)
-
-
-def _head(first, columns):
-    titles = [first, *(heading for heading, _, _ in columns)]
-    line = f"| {' | '.join(titles)} |"
-    return [line, "|" + "---|" * (line.count("|") - 1)]
-
-
-def _cell(bicubic, sr, low, high, digits):
-    if bicubic == sr and bicubic in (TOO_FEW, UNKNOWN):
-        return sr
-    if _is_nan(low):
-        return f"{bicubic} ~ {sr}"
-    arrow = "->" if is_certain(low, high) else "~"
-    return f"{bicubic} {arrow} {sr} ({low:+.{digits}f} to {high:+.{digits}f})"
-
-
-def _number(numbers, name, digits):
-    """Return a number as text, or why there is none."""
-    if name not in numbers or _is_nan(numbers[name]):
-        return TOO_FEW if "tar" in name.split()[-1] else UNKNOWN
-    return f"{numbers[name]:.{digits}f}"
-
-
-def _is_nan(value):
-    return isinstance(value, float) and math.isnan(value)

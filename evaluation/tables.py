@@ -4,9 +4,10 @@ import dataclasses
 
 import numpy as np
 
-from evaluation.intervals import People, drawn_verification
+from evaluation.intervals import People, drawn_verification, is_certain
 from evaluation.measuring import recognised
 from evaluation.pairs import Pairs
+from evaluation.scores import PAIR, SCORE, VERSION
 from metrics import BICUBIC, HR, SR, known_mean
 
 MOST_RANKS = 100  # of the cumulative match characteristic
@@ -130,11 +131,6 @@ def difference_rows(found):
     ]
 
 
-def is_certain(low, high):
-    """Whether an interval of a difference leaves out 0."""
-    return bool(low > 0 or high < 0)
-
-
 def rank_rows(outcomes):
     """Return dicts for a CSV file: the part of faces recognised within each rank, in per cent.
 
@@ -155,9 +151,7 @@ def rank_rows(outcomes):
 def score_columns(results):
     """Return the names of what `score_rows` yields: a score for each protocol that was measured."""
     protocols = dict.fromkeys(name for o in results.outcomes.values() for name in o.judgements)
-    pair = "image_a", "image_b", "same", "fold"
-    scores = (f"{protocol} score" for protocol in protocols)
-    return ["recogniser", "low_resolution", "method", *pair, *scores]
+    return [*VERSION, *PAIR, *(protocol + SCORE for protocol in protocols)]
 
 
 def score_rows(results):

@@ -5,6 +5,7 @@ import dataclasses
 import numpy as np
 from sklearn.metrics import roc_auc_score, roc_curve
 
+PROTOCOLS = HR_LR, LR_LR = "HR-LR", "LR-LR"  # what is compared: see `measuring.Outcome`
 FAR, STRICT_FAR = 0.01, 0.001  # false acceptance rates at which the true one is stated
 # The rule of three: if none of 3 / r impostors is accepted, the rate is below r, at 95 %.
 RULE_OF_THREE = 3

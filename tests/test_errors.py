@@ -101,6 +101,11 @@ def test_mistakes_and_interruptions_have_their_exit_codes():
         assert run(script.format(raised, code)) == expected
 
 
+def test_a_package_that_is_run_is_called_by_its_name():
+    script = "import sys\nsys.argv[0] = '/x/evaluation/__main__.py'\ntell(lambda: open('/absent'))"
+    assert run(script)[2].startswith("evaluation: ")
+
+
 @pytest.mark.parametrize("script", ["train.py", "evaluate.py", "prepare.py"])
 def test_commands_whose_constants_are_edited_refuse_arguments(script, monkeypatch, capsys):
     monkeypatch.setattr("errors.tell", lambda *_, **__: pytest.fail("it was started"))

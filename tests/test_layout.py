@@ -116,6 +116,13 @@ def test_what_needs_no_tensorflow_does_not_wait_for_it(name):
         assert not {room(other) for other in seen} & SLOW, module
 
 
+def test_comparing_two_evaluations_does_not_wait_for_tensorflow():
+    seen = set()
+    imported_with("evaluation.__main__", seen)
+    assert "evaluation.comparing" in seen
+    assert not {room(other) for other in seen} & SLOW
+
+
 def test_commands_import_hardware_before_all_that_imports_tensorflow():
     for module in (*COMMANDS, "facenet.__main__", "trained_networks.__main__"):
         names = imported(MODULES[module], everywhere=False)
