@@ -42,6 +42,8 @@ def import_mtcnn():
     """
     if importlib.util.find_spec("mtcnn") is None:
         raise Mistake("finding faces needs a package: pip install mtcnn")
+    import hardware  # noqa: F401  # before TensorFlow, whose notes at its start look like errors
+
     try:
         from mtcnn import MTCNN
         from mtcnn.stages import StageONet, StagePNet, StageRNet

@@ -115,6 +115,8 @@ def _read(picture, source):
 
 @functools.cache
 def _detector():
+    import hardware  # noqa: F401  # before TensorFlow
+
     import tensorflow as tf
 
     tf.config.set_visible_devices([], "GPU")  # each process would claim all of its memory
