@@ -1,6 +1,8 @@
 """How faces were degraded in the training of a network, which is how they are in its use."""
 
-from errors import Mistake
+from pathlib import Path
+
+from errors import Mistake, expanded
 from trained_networks.finding import read_config
 
 
@@ -20,9 +22,9 @@ def degradation_options(network):
     """Return the options of `data.Degradation` by the training that left a network.
 
     Args:
-        network: `Path`; of a file that came alone, nothing is known: {}, for the usual ones.
+        network: its path; of a file that came alone, nothing is known: {}, for the usual ones.
     """
     try:
-        return options_of(read_config(network.absolute())[0])
-    except (Mistake, KeyError, TypeError, AttributeError):
+        return options_of(read_config(expanded(Path(network)).absolute())[0])
+    except (Mistake, KeyError, TypeError):
         return {}

@@ -52,6 +52,8 @@ def compared_starts(before, now):
     start, started = now.get(START), before.get("START_WEIGHTS")
     if START not in before and started is not None:
         before = before | {START: start or started}
+    if before.get(START) == GONE and start:  # it was gone when an older training went on
+        before = before | {START: start}
     if start == GONE and before.get(START):
         now = now | {START: before[START]}
     return before, now

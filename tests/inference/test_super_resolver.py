@@ -81,7 +81,7 @@ def test_a_network_is_used_as_it_was_trained(tmp_path, constants, options):
     picture = np.random.default_rng(0).integers(0, 256, (128, 128, 3), dtype=np.uint8)
     degradation, sizes = Degradation(128, [(16, 12)], *options), np.int32([(16, 12)])
     expected = degradation(to_faces(picture[None]), sizes)
-    lr_faces, sr_faces = SuperResolver.of(path)([picture], (16, 12))
+    lr_faces, sr_faces = SuperResolver.of(str(path))([picture], (16, 12))
     np.testing.assert_allclose(lr_faces, expected, atol=1e-6)
     np.testing.assert_allclose(sr_faces, degradation.correct(expected, expected, sizes), atol=1e-5)
     assert (np.abs(sr_faces - lr_faces).max() > 0.01) == options[2]

@@ -61,3 +61,9 @@ def test_a_training_goes_on_from_its_own_start_alone(before, now, alike):
     assert (old.get(START) == new[START]) is alike
     if now == GONE and alike:
         assert new[START] == "1"  # by which it is known next time
+
+
+def test_a_start_that_was_gone_once_and_is_back_counts_as_the_same():
+    now = {START: "abcd"}
+    before, _ = compared_starts({START: GONE}, now)
+    assert before == now
