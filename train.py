@@ -192,8 +192,8 @@ def main():
         faces = TrainingFaces(training_list, BATCH_SIZE, *sizes, SMALLEST_CROP, MIRROR, SEED)
         form = ANTIALIAS, EIGHT_BITS, CONSISTENT
         degradation = Degradation(*sizes, *form)
-        # Its own for what is shown: a size need not be trained on, and the step stays as it is.
-        shown = Degradation(IMAGE_SIZE, (*LOW_RESOLUTIONS, *SAMPLE_RESOLUTIONS), *form)
+        # Its own for what is measured and drawn: sizes that the step need not know.
+        measured = Degradation(IMAGE_SIZE, (*LOW_RESOLUTIONS, *SAMPLE_RESOLUTIONS), *form)
         schedule = schedule_of(constants, faces.steps_per_epoch)
 
         with devices.scope():
@@ -215,12 +215,12 @@ def main():
         parts = unet, facenet, degradation, optimizer
         step = functools.partial(train_step, *parts, **weights, unit_length=UNIT_LENGTH)
 
-        seen = facenet, UNIT_LENGTH, shown
+        seen = facenet, UNIT_LENGTH, measured
         held_out = HeldOutFaces(held_out_list, *sizes, *seen, faces.unreadable)
         samples = SAMPLE_FACES, SAMPLE_RESOLUTIONS
         validation = Validation(held_out.take(VALIDATION_FACES), weights, *samples)
         output = constants["OUTPUT_DIR"], devices
-        run = Run(*output, unet, optimizer, shown, schedule, validation, recipe, faces)
+        run = Run(*output, unet, optimizer, measured, schedule, validation, recipe, faces)
         run.restore(CONTINUE_WITH_CHANGES)
         lists = training_list, held_out_list
         run.begin(constants, device + devices.description, facenet.description, *lists)

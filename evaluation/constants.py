@@ -16,7 +16,8 @@ def is_box(value):
         isinstance(value, list | tuple)
         and len(value) == 4
         and all(isinstance(side, int | float) for side in value)
-        and all(0 <= value[i] <= value[i + 2] - LEAST_BOX <= 1 - LEAST_BOX for i in range(2))
+        and all(0 <= side <= 1 for side in value)
+        and all(value[i + 2] - value[i] > LEAST_BOX - 1e-6 for i in range(2))
     )
 
 

@@ -16,8 +16,8 @@ from metrics import in_batches
 DLIB = "dlib"
 UNSEEN = "unseen by the loss"
 TEACHERS = (
-    "dlib and FaceRes taught the embedded FaceNet of the loss, which never asked them itself: as "
-    "judges they are not independent of it"
+    "dlib and FaceRes taught the embedded FaceNet of the loss, which never asked them itself: "
+    "where they judge, they are not independent of it"
 )
 
 

@@ -142,7 +142,7 @@ def _table(rows, columns, changes):
             cells.append(
                 cell(*both, *changes[sr.recogniser, size, name][1:], digits)
                 if name in sr.drawn and not name.startswith("shift")
-                else " -> ".join(both)
+                else " ~ ".join(both)
             )
         lines.append(f"| {size} | {' | '.join(cells)} |")
     for row in rows:

@@ -3,6 +3,7 @@
 import csv
 import dataclasses
 import itertools
+import re
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +14,7 @@ SCORES = "scores.csv"
 FOLDER = "evaluation"  # in a run's folder
 VERSION = ("recogniser", "low_resolution", "method")
 PAIR = ("image_a", "image_b", "same", "fold")
+NETWORKS = {".npz", ".keras"}  # endings of what RUN_DIR may name, and scores may not
 SCORE = " score"  # ends the name of a column, which begins with a protocol
 
 
@@ -55,6 +57,8 @@ def read_scores(place):
     """
     place = expanded(Path(place))
     path = place
+    if path.suffix in NETWORKS:
+        raise Mistake(f"{path} is a network: name the folder that evaluate.py wrote its scores to")
     if place.is_dir():
         inside = place / SCORES, place / FOLDER / SCORES
         path = next((path for path in inside if path.is_file()), None)
@@ -98,6 +102,6 @@ def _read(path, lines):
 
 def _checked(pairs):
     for *_, same, fold in pairs:
-        if same not in ("0", "1") or not fold.isdecimal():
+        if same not in ("0", "1") or not re.fullmatch(r"-?\d+", fold):
             raise ValueError(f"same is 1 or 0 and fold a number, not {same!r} and {fold!r}")
     return pairs

@@ -11,7 +11,7 @@ from errors import Mistake, shown
 from imaging.cropping import cut_out, main_face
 from imaging.detection import LONGEST_SIDE
 from imaging.pictures import crop_and_resize, read_reduced
-from inference.resolution import AUTO, bring_to
+from inference.resolution import AUTO, undo_enlargement
 from inference.restoration import READ_SIZE, TELLING_SIZE
 from inference.super_resolver import cut_pixels
 from metrics import BICUBIC, SR, similarity
@@ -86,7 +86,7 @@ class Demonstration:
             path: picture file.
             framing: `FIND` or `WHOLE`.
             resolution: (height, width) in pixels to reduce the face to, or "auto" to take it as
-                it is, see `resolution.bring_to`.
+                it is, see `resolution.undo_enlargement`.
 
         Returns:
             `Versions`.
@@ -119,7 +119,7 @@ class Demonstration:
         return picture, notes
 
     def _as_it_is(self, face, notes):
-        small = bring_to(face, AUTO)
+        small = undo_enlargement(face)
         lr_faces, sr_faces = self._super_resolve([small])
         size = self._super_resolve.size
         if small.shape != face.shape:

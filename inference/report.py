@@ -77,7 +77,7 @@ class Sheets:
     def add(self, result):
         """Put the face of a `Result`, if it has one, on the sheet; a full sheet is written."""
         if face := result.face:
-            taken_for = f" (as {_text(face.resolution)})" if face.was_enlarged else ""
+            taken_for = f" (as {_text(face.resolution)})" if face.taken_for_another else ""
             remark = f"{_text(result.size)}{taken_for} → {_text(face.sr.shape)}"
             if similarity := _similarity(face):
                 remark += f", similarity {similarity}{'' if face.is_telling else ' (too small)'}"
@@ -107,7 +107,7 @@ class Summary:
 
         Args:
             size: height and width of the network's faces in pixels.
-            resolution: that pictures were brought to, see `resolution.bring_to`.
+            resolution: what pictures are taken for, see `resolution.parse_resolution`.
         """
         self.problems = []
         self._size = size
@@ -123,7 +123,7 @@ class Summary:
         self._left += result.left
         if face := result.face:
             self._reduced += max(result.size) > self._size
-            self._enlarged += self._is_guessed and face.was_enlarged
+            self._enlarged += self._is_guessed and face.taken_for_another
             self._too_small += bool(_similarity(face)) and not face.is_telling
 
     def tell(self, sheets, output):

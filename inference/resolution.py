@@ -70,20 +70,6 @@ def undo_enlargement(pixels):
     return np.uint8(small.round().clip(0, 255))
 
 
-def bring_to(pixels, resolution):
-    """Bring a picture to the resolution that it came from.
-
-    Args:
-        pixels: uint8 RGB (H, W, 3).
-        resolution: "auto" undoes an enlargement that is found; "own" leaves the picture as it is,
-            and so does (height, width), to which `SuperResolver` reduces it.
-
-    Returns:
-        uint8 RGB (h, w, 3).
-    """
-    return undo_enlargement(pixels) if resolution == AUTO else pixels
-
-
 def parse_resolution(text):
     """Return "auto", "own" or the (height, width) that stands as HxW in a text.
 

@@ -13,7 +13,7 @@ from files import whole
 from imaging.cropping import cut_out, put_back
 from imaging.pictures import read_pixels, read_reduced
 from inference.plan import earlier_faces
-from inference.resolution import AUTO, OWN, bring_to
+from inference.resolution import AUTO, OWN, undo_enlargement
 from inference.super_resolver import cut_pixels
 
 READ_SIZE = 4  # larger pictures are reduced to this many times the network's size on reading
@@ -28,8 +28,8 @@ class Face:
         picture: uint8 RGB (H, W, 3) as it came.
         bicubic: uint8 RGB of the network's size, enlarged.
         sr: uint8 RGB of the same shape, super-resolved.
-        resolution: (height, width) that the picture was taken for, see `resolution.bring_to` and
-            `SuperResolver.taken_for`.
+        resolution: (height, width) that the picture was taken for, see `SuperResolver.taken_for`,
+            or that it had before it was enlarged.
         similarity: identity similarity of bicubic and sr in [-1, 1], NaN if not measured.
     """
 
@@ -40,7 +40,7 @@ class Face:
     similarity: float
 
     @property
-    def was_enlarged(self):
+    def taken_for_another(self):
         """Whether the picture was taken for another than it is."""
         return self.resolution != self.picture.shape[:2]
 
@@ -91,7 +91,7 @@ class Restoration:
             embed: function from faces, float32 (B, H, W, 3), to embeddings, (B, E), or None not
                 to measure similarity.
             batch_size: most faces computed at a time; it changes memory and speed alone.
-            resolution: what pictures are taken for, see `resolution.bring_to`.
+            resolution: what pictures are taken for, see `resolution.parse_resolution`.
         """
         self._super_resolve = super_resolve
         self._embed = embed
@@ -167,7 +167,8 @@ class Restoration:
         """Return a list of `Face` of a list of uint8 RGB (H, W, 3)."""
         if not pictures:
             return []
-        taken = [bring_to(picture, self._resolution) for picture in pictures]
+        is_auto = self._resolution == AUTO
+        taken = [undo_enlargement(picture) for picture in pictures] if is_auto else pictures
         reduced_to = None if self._resolution in (AUTO, OWN) else self._resolution
         lr_faces, sr_faces = self._super_resolve(taken, reduced_to)
         similarities = [float("nan")] * len(pictures)

@@ -56,7 +56,7 @@ class SuperResolver:
 
         Args:
             pictures: list of uint8 RGB arrays (H, W, 3) at their true resolution, see
-                `resolution.bring_to`; as many as shall be computed at a time.
+                `resolution.undo_enlargement`; as many as shall be computed at a time.
             low_resolution: (height, width) in pixels that squares around larger pictures are
                 reduced to first, see `taken_for`; or None.
 

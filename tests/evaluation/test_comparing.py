@@ -224,6 +224,13 @@ def test_missing_scores_are_named(tmp_path):
     run = write(tmp_path / "a", {("r", "8x8", "SR"): HALF})
     assert "missing: No such file" in refused(run, tmp_path / "missing")
     assert f"{tmp_path} holds no scores.csv" in refused(tmp_path, run)
+    assert "is a network: name the folder" in refused(run, "pretrained/ipunet.npz")
+
+
+def test_folds_are_called_as_a_list_of_pairs_calls_them(tmp_path, capsys):
+    pairs = [(*pair, -fold) for *pair, fold in PAIRS]
+    run = write(tmp_path / "a", {("r", "8x8", "SR"): RIGHT}, pairs)
+    assert cells(compared(capsys, run, run), "8x8")[0][0].startswith("100.0 ~ 100.0")
 
 
 ROW = "r,8x8,SR,a/1.png,a/2.png,1,0,0.5\n"

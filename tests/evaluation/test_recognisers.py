@@ -7,6 +7,7 @@ from project import SAMPLES
 
 from errors import Mistake
 from evaluation import dlib_recogniser
+from evaluation.constants import is_box
 from evaluation.recognisers import find_recognisers, shared_teachers
 from facenet import EMBEDDED_WEIGHTS
 from imaging.lists import find_faces, load_faces
@@ -48,6 +49,13 @@ def test_unseen_recognisers_that_cannot_be_are_named(facenet, tmp_path):
         with pytest.raises(Mistake, match=f"UNSEEN_RECOGNISERS: .*{message}") as error:
             find_recognisers(training, recipe, [spec], BOX)
         assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("left", [0.1, 0.2, 0.3])
+def test_a_box_may_be_a_tenth_wide_wherever_it_is(left):
+    right = round(left + 0.1, 1)
+    assert is_box((left, left, right, right))
+    assert not is_box((left, left, right - 0.01, right))
 
 
 def test_judges_that_taught_the_facenet_of_the_loss_are_named():

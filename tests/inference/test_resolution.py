@@ -6,7 +6,7 @@ import pytest
 from PIL import Image
 from project import SAMPLES
 
-from inference.resolution import bring_to, effective_size, parse_resolution, undo_enlargement
+from inference.resolution import effective_size, parse_resolution, undo_enlargement
 
 KERNELS = {kernel.name: kernel for kernel in Image.Resampling}
 SIZES = [(8, 8), (16, 12), (32, 32), (40, 48)]
@@ -64,15 +64,14 @@ def test_pictures_that_were_not_enlarged_keep_their_size(size):
 @pytest.mark.parametrize("kernel", ["BICUBIC", "BILINEAR", "NEAREST"])
 def test_an_enlargement_is_undone_exactly(kernel):
     before = face((16, 12))
-    after = bring_to(enlarged(before, 4, kernel), "auto")
+    after = undo_enlargement(enlarged(before, 4, kernel))
     # Rounding is all that is lost; of bicubic enlargements, overshoot was clipped as well.
     assert np.abs(after.astype(int) - before).max() <= (8 if kernel == "BICUBIC" else 1)
     assert np.abs(after.astype(int) - before).mean() < 0.3
 
 
 def test_a_resolution_can_be_named():
-    pixels = face((40, 48))
-    assert bring_to(pixels, parse_resolution("own")) is pixels
+    assert (parse_resolution("own"), parse_resolution("auto")) == ("own", "auto")
     assert (parse_resolution("10x12"), parse_resolution("80X12")) == ((10, 12), (80, 12))
     for text in ("", "10", "10x", "0x5", "-1x5", "Auto", "10x12x3", "1.5x2"):
         with pytest.raises(ValueError, match="--resolution .* is none of"):
